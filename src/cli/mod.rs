@@ -1,0 +1,116 @@
+//! The same actions without a terminal: one file a subcommand, tables or JSON.
+
+pub mod abort;
+pub mod approve;
+pub mod attach;
+pub mod cleanup;
+pub mod completions;
+pub mod drill;
+pub mod gate;
+pub mod internal;
+pub mod inventory;
+pub mod man;
+pub mod plan;
+pub mod rehearse;
+pub mod resolve;
+pub mod run;
+pub mod runbook;
+pub mod runs;
+pub mod status;
+pub mod transcript;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The exit status of every subcommand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done = 0,
+    /// A step failed or a check did not hold.
+    Failed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// Waiting for a person: a gate in a run with no terminal.
+    Waiting = 3,
+    /// Aborted by a person.
+    Aborted = 4,
+    /// Outcome unknown.
+    Unknown = 5,
+}
+
+/// PostgreSQL back from a pgBackRest backup: guided restores and restore drills.
+#[derive(Debug, Parser)]
+#[command(name = "lifeboat", version, max_term_width = 100)]
+pub struct Cli {
+    /// What holds for every subcommand.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// The subcommand; the console without one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Globals {
+    /// Settings file (default: /etc/lifeboat/lifeboat.toml, else lifeboat/lifeboat.toml in the user's configuration directory).
+    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_SETTINGS")]
+    pub settings: Option<PathBuf>,
+    /// The pgbackrest program.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub pgbackrest: Option<PathBuf>,
+    /// pgBackRest's configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub pgbackrest_config: Option<PathBuf>,
+    /// The stanza.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stanza: Option<String>,
+}
+
+/// What a subcommand needs to know of its surroundings.
+#[derive(Debug)]
+pub struct Context {
+    /// The options that every subcommand takes.
+    pub globals: Globals,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a real practice cluster with real backups and lead through a drill on it.
+    Rehearse(rehearse::Args),
+    /// List backup sets.
+    Inventory(inventory::Args),
+    /// List, show and check runbooks.
+    Runbook(runbook::Args),
+    /// Show the sealed plan of a runbook.
+    Plan(plan::Args),
+    /// Run a runbook.
+    Run(run::Args),
+    /// Run the restore drill with nobody watching.
+    Drill(drill::Args),
+    /// List runs on this host.
+    Runs(runs::Args),
+    /// One line about a run, to paste into an incident channel.
+    Status(status::Args),
+    /// Follow a run and answer its gates.
+    Attach(attach::Args),
+    /// Answer a gate that waits.
+    Approve(approve::Args),
+    /// Decide about a step whose outcome is unknown.
+    Resolve(resolve::Args),
+    /// End a run.
+    Abort(abort::Args),
+    /// Remove what a run left behind.
+    Cleanup(cleanup::Args),
+    /// The evidence of a run.
+    Transcript(transcript::Args),
+    /// Completions for a shell.
+    Completions(completions::Args),
+    /// The manual pages.
+    Man(man::Args),
+    /// What Lifeboat calls itself.
+    #[command(hide = true)]
+    Internal(internal::Args),
+}

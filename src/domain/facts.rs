@@ -1,0 +1,98 @@
+//! Facts: what was read from the machine, as opposed to what a person typed.
+//!
+//! An *identity* fact (system identifier, backup set, versions) is sealed: when it changes, what was
+//! approved no longer describes what would happen. A *threshold* fact (free space) moves by nature:
+//! only falling below its bound counts as a change.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A reading that may move, and the least value with which the work may go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// What was read, in `unit`.
+    pub value: u64,
+    /// The least value that is acceptable, in `unit`.
+    pub least: u64,
+    /// The unit of both, as shown: `bytes`, `segments`.
+    pub unit: String,
+}
+
+/// All facts that a plan rests on. Names are lower-case words joined by `-`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Sealed: any change is drift.
+    pub identity: BTreeMap<String, String>,
+    /// Not sealed: only falling below the bound is drift.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<String, Threshold>,
+}
+
+/// One difference between the facts that were approved and the facts as they are now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The fact's name.
+    pub fact: String,
+    /// What it was when it was approved; `None` when it was not known then.
+    pub before: Option<String>,
+    /// What it is now; `None` when it can't be read any more.
+    pub now: Option<String>,
+}
+
+impl Facts {
+    /// What differs between `self` (approved) and `now`, in the order of the names. A threshold counts
+    /// when its reading is below its bound now; a reading that vanished counts too (fail closed).
+    #[must_use]
+    pub fn drift(&self, now: &Facts) -> Vec<Drift> {
+        let mut found = Vec::new();
+        let names: std::collections::BTreeSet<&String> = self.identity.keys().chain(now.identity.keys()).collect();
+        for name in names {
+            let (before, after) = (self.identity.get(name), now.identity.get(name));
+            if before != after {
+                found.push(Drift { fact: name.clone(), before: before.cloned(), now: after.cloned() });
+            }
+        }
+        for (name, before) in &self.thresholds {
+            let reading = now.thresholds.get(name);
+            if reading.is_none_or(|reading| reading.value < reading.least) {
+                found.push(Drift {
+                    fact: name.clone(),
+                    before: Some(format!("{} {}", before.value, before.unit)),
+                    now: reading.map(|now| format!("{} {}, at least {} needed", now.value, now.unit, now.least)),
+                });
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(set: &str, free: u64) -> Facts {
+        let threshold = Threshold { value: free, least: 100, unit: "bytes".into() };
+        Facts {
+            identity: BTreeMap::from([("set".into(), set.into())]),
+            thresholds: BTreeMap::from([("free".into(), threshold)]),
+        }
+    }
+
+    #[test]
+    fn a_changed_identity_is_drift_and_a_moving_reading_is_not() {
+        assert_eq!(facts("a", 500).drift(&facts("a", 120)), vec![]);
+        let drift = facts("a", 500).drift(&facts("b", 500));
+        assert_eq!(drift.len(), 1);
+        assert_eq!((drift[0].before.as_deref(), drift[0].now.as_deref()), (Some("a"), Some("b")));
+    }
+
+    #[test]
+    fn a_reading_below_its_bound_or_gone_is_drift() {
+        assert_eq!(facts("a", 500).drift(&facts("a", 99)).len(), 1);
+        let mut gone = facts("a", 500);
+        gone.thresholds.clear();
+        assert_eq!(facts("a", 500).drift(&gone).len(), 1);
+        gone.identity.clear();
+        assert_eq!(facts("a", 500).drift(&gone)[1].now, None);
+    }
+}

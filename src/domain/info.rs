@@ -1,0 +1,1 @@
+//! The tolerant shape of `pgbackrest info --output=json`.

@@ -1,0 +1,1 @@
+//! Inventory, stanza, repository, backup set and their dependencies.

@@ -1,0 +1,20 @@
+//! What is true: backup sets, WAL, time, and the events of a run.
+//!
+//! Nothing in this floor opens a file, starts a process, reads the clock or draws a random number;
+//! times and readings come in as arguments. It uses nothing above it.
+
+pub mod digest;
+pub mod event;
+pub mod facts;
+pub mod info;
+pub mod inventory;
+pub mod label;
+pub mod lsn;
+pub mod plan;
+pub mod recovery_log;
+pub mod restore_log;
+pub mod run;
+pub mod status;
+pub mod text;
+pub mod version;
+pub mod wal;

@@ -1,0 +1,409 @@
+//! The sealed plan as data: a runbook with every parameter bound and every argument list resolved.
+//!
+//! These types live on the lowest floor because the journal's first entry carries the plan and a run is
+//! a fold of its journal. How a plan is made and sealed is `planning::plan`.
+
+use crate::domain::digest::Digest;
+use crate::domain::facts::Facts;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The name of a step: lower-case letters, digits and `-`, beginning with a letter, at most 40.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StepId(String);
+
+/// A text that can't name a step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' can't name a step: use a-z, 0-9 and '-', begin with a letter, at most 40 characters")]
+pub struct StepIdError(String);
+
+impl StepId {
+    /// # Errors
+    /// [`StepIdError`] when the text is not a step's name.
+    pub fn new(text: &str) -> Result<StepId, StepIdError> {
+        let good = text.len() <= 40
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if good { Ok(StepId(text.to_owned())) } else { Err(StepIdError(text.chars().take(60).collect())) }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StepId {
+    type Error = StepIdError;
+    fn try_from(text: String) -> Result<StepId, StepIdError> {
+        StepId::new(&text)
+    }
+}
+
+impl From<StepId> for String {
+    fn from(id: StepId) -> String {
+        id.0
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// One piece of an argument: text, or a value that an earlier step will capture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Piece {
+    /// Final text.
+    Text(String),
+    /// `STEP.NAME` of a value captured by an earlier step.
+    Capture(String),
+}
+
+/// One argument, environment value or shown value. All pieces are text once nothing is pending.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Argument {
+    /// The pieces in order.
+    pub pieces: Vec<Piece>,
+}
+
+impl Argument {
+    /// An argument that is final.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Argument {
+        Argument { pieces: vec![Piece::Text(text.into())] }
+    }
+
+    /// The final text, or `None` while a captured value is pending.
+    #[must_use]
+    pub fn resolved(&self) -> Option<String> {
+        self.pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => Some(text.as_str()),
+                Piece::Capture(_) => None,
+            })
+            .collect()
+    }
+
+    /// The captured values it waits for.
+    pub fn pending(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Capture(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// Puts in those of `values` it waits for; the rest stays pending. A value put in is text: it is
+    /// never looked through for further placeholders.
+    pub fn fill(&mut self, values: &BTreeMap<String, String>) {
+        for piece in &mut self.pieces {
+            if let Piece::Capture(name) = piece
+                && let Some(value) = values.get(name)
+            {
+                *piece = Piece::Text(value.clone());
+            }
+        }
+    }
+}
+
+/// For a screen: pending values appear as `${step.name}`.
+impl fmt::Display for Argument {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => out.write_str(text),
+            Piece::Capture(name) => write!(out, "${{{name}}}"),
+        })
+    }
+}
+
+/// A command exactly as it will be given to exec: no shell reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandLine {
+    /// The program (absolute path) and its arguments.
+    pub argv: Vec<Argument>,
+    /// What is added to the run's base environment ([`Plan::environment`]).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Argument>,
+    /// Where it starts; the root directory when absent, since the owner may not enter where Lifeboat was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// Standard output carries data to be read (`sql`, captures): standard error then goes to a file of its own.
+    #[serde(default)]
+    pub stdout_is_data: bool,
+    /// The exit codes that mean success.
+    pub success: Vec<i32>,
+}
+
+impl CommandLine {
+    /// Every argument and environment value, to look for pending ones or to fill them.
+    pub fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        self.argv.iter().chain(self.env.values())
+    }
+
+    fn fill(&mut self, values: &BTreeMap<String, String>) {
+        self.argv.iter_mut().chain(self.env.values_mut()).for_each(|argument| argument.fill(values));
+    }
+}
+
+/// When a step is due, seen from how the run went so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    /// Only while no earlier step failed.
+    #[default]
+    Success,
+    /// In any case, as for stopping the server and removing the drill directory.
+    Always,
+    /// Only after a failure.
+    Failure,
+}
+
+/// Something a server says in its log that a *wait* step waits for (PostgreSQL 15 texts, `lc_messages=C`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Milestone {
+    /// `consistent recovery state reached at …`.
+    Consistent,
+    /// `recovery stopping …` (a target) or, for a recovery to the end of WAL, `redo done at …`.
+    TargetReached,
+    /// `archive recovery complete` and `ready to accept connections`: promoted, read-write.
+    Promoted,
+}
+
+/// How a value is read from a step's output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaptureFrom {
+    /// The rest of the first line that begins with this text, trimmed (`pg_controldata`).
+    Line(String),
+    /// This column of the first row of CSV with a header (`sql`).
+    Column(String),
+    /// All of the output, trimmed.
+    Whole,
+}
+
+/// A value kept from a step, known to later steps as `${STEP.NAME}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The value's name within the step.
+    pub name: String,
+    /// Where it is read from.
+    pub from: CaptureFrom,
+}
+
+/// A label and a value on a gate or in a note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// What it is: `overwrites`, `way back`.
+    pub label: String,
+    /// What holds.
+    pub value: Argument,
+}
+
+/// What a step is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum StepKind {
+    /// A question with an answer of its own (`engine::checks`); changes nothing, may be asked again.
+    Check {
+        /// The check's name.
+        check: String,
+        /// Its arguments.
+        with: BTreeMap<String, Argument>,
+    },
+    /// One program, run to its end by a step process.
+    Command {
+        /// The program.
+        command: CommandLine,
+    },
+    /// `postgres` in the foreground under a step process of its own; done when it is ready, ended by [`StepKind::Stop`].
+    Server {
+        /// The server.
+        command: CommandLine,
+    },
+    /// Ends the server of an earlier step; skipped when that server is not running.
+    Stop {
+        /// The step that started it.
+        server: StepId,
+        /// The program that asks it to end (`pg_ctl stop`).
+        command: CommandLine,
+    },
+    /// `psql` with standard output as CSV.
+    Sql {
+        /// The program.
+        command: CommandLine,
+    },
+    /// Waits until a running server's log says something; fails when the server ends before.
+    Wait {
+        /// The step that started the server.
+        server: StepId,
+        /// What it waits for.
+        until: Milestone,
+    },
+    /// Waits for a person, who types the answer.
+    Gate {
+        /// What must be typed, to the letter.
+        answer: String,
+        /// What will be lost, where, and what was kept.
+        shows: Vec<Shown>,
+    },
+    /// Text for the person and the transcript.
+    Note {
+        /// The text.
+        text: Argument,
+    },
+}
+
+impl StepKind {
+    /// The word used in runbooks and JSON.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            StepKind::Check { .. } => "check",
+            StepKind::Command { .. } => "command",
+            StepKind::Server { .. } => "server",
+            StepKind::Stop { .. } => "stop",
+            StepKind::Sql { .. } => "sql",
+            StepKind::Wait { .. } => "wait",
+            StepKind::Gate { .. } => "gate",
+            StepKind::Note { .. } => "note",
+        }
+    }
+
+    /// The command a step process runs for it, if any.
+    #[must_use]
+    pub fn command(&self) -> Option<&CommandLine> {
+        match self {
+            StepKind::Command { command }
+            | StepKind::Server { command }
+            | StepKind::Stop { command, .. }
+            | StepKind::Sql { command } => Some(command),
+            StepKind::Check { .. } | StepKind::Wait { .. } | StepKind::Gate { .. } | StepKind::Note { .. } => None,
+        }
+    }
+
+    fn command_mut(&mut self) -> Option<&mut CommandLine> {
+        match self {
+            StepKind::Command { command }
+            | StepKind::Server { command }
+            | StepKind::Stop { command, .. }
+            | StepKind::Sql { command } => Some(command),
+            StepKind::Check { .. } | StepKind::Wait { .. } | StepKind::Gate { .. } | StepKind::Note { .. } => None,
+        }
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name, unique in the plan.
+    pub id: StepId,
+    /// A line for the list of steps.
+    pub title: String,
+    /// Why it is done.
+    pub why: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: StepKind,
+    /// It can't be undone: a gate stands before it and the facts are read again before it starts.
+    pub destructive: bool,
+    /// When it is due.
+    pub when: When,
+    /// Set when the runbook's condition on parameters ruled it out: the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled_out: Option<String>,
+    /// After this many seconds it is told to be overdue; never enforced by killing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
+    /// What a failure means and what to do then.
+    pub failure: String,
+    /// What makes it safe to repeat, or why it is not.
+    pub repeat: String,
+    /// Values kept for later steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub captures: Vec<Capture>,
+    /// What captured values have to be, to the letter; anything else fails the step.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expect: BTreeMap<String, Argument>,
+    /// Captured values that belong to the run's result (`lifeboat run --json`, the transcript's proof).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proves: Vec<String>,
+}
+
+impl Step {
+    /// The captured values it still waits for, as `STEP.NAME`.
+    pub fn pending(&self) -> impl Iterator<Item = &str> {
+        let own: Box<dyn Iterator<Item = &Argument>> = match &self.kind {
+            StepKind::Check { with, .. } => Box::new(with.values()),
+            StepKind::Gate { shows, .. } => Box::new(shows.iter().map(|shown| &shown.value)),
+            StepKind::Note { text } => Box::new(std::iter::once(text)),
+            StepKind::Wait { .. } => Box::new(std::iter::empty()),
+            kind => Box::new(kind.command().into_iter().flat_map(CommandLine::arguments)),
+        };
+        own.chain(self.expect.values()).flat_map(Argument::pending)
+    }
+
+    /// Puts captured values in.
+    pub fn fill(&mut self, values: &BTreeMap<String, String>) {
+        self.expect.values_mut().for_each(|argument| argument.fill(values));
+        match &mut self.kind {
+            StepKind::Check { with, .. } => with.values_mut().for_each(|argument| argument.fill(values)),
+            StepKind::Gate { shows, .. } => shows.iter_mut().for_each(|shown| shown.value.fill(values)),
+            StepKind::Note { text } => text.fill(values),
+            StepKind::Wait { .. } => {}
+            kind => {
+                if let Some(command) = kind.command_mut() {
+                    command.fill(values);
+                }
+            }
+        }
+    }
+}
+
+/// A plan: what was reviewed is what runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The runbook's name.
+    pub runbook: String,
+    /// The runbook's title.
+    pub title: String,
+    /// SHA-256 of the runbook's text: it is pinned.
+    pub runbook_digest: Digest,
+    /// Bound parameters, cleaned for display.
+    pub parameters: BTreeMap<String, String>,
+    /// What was read from the machine.
+    pub facts: Facts,
+    /// The environment of every command. Values of secret options appear as `<set>`.
+    pub environment: BTreeMap<String, String>,
+    /// Texts of secrets' names that must be present when a command starts (their value is never stored).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_environment: Vec<String>,
+    /// The steps in order.
+    pub steps: Vec<Step>,
+    /// The hash over all of the above but the thresholds (`planning::plan::seal`).
+    pub seal: Digest,
+}
+
+impl Plan {
+    /// The position of a step.
+    #[must_use]
+    pub fn position(&self, id: &StepId) -> Option<usize> {
+        self.steps.iter().position(|step| &step.id == id)
+    }
+
+    /// The gate that answers for the step at `position`: the nearest one before it.
+    #[must_use]
+    pub fn gate_before(&self, position: usize) -> Option<usize> {
+        self.steps[..position]
+            .iter()
+            .rposition(|step| matches!(step.kind, StepKind::Gate { .. }) && step.ruled_out.is_none())
+    }
+}

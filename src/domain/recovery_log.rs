@@ -1,0 +1,1 @@
+//! What a recovering PostgreSQL server says in its log.

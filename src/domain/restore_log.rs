@@ -1,0 +1,1 @@
+//! What `pgbackrest restore` says while it works.

@@ -1,0 +1,1 @@
+//! Text from outside, cleaned once on the way in.

@@ -1,0 +1,1 @@
+//! Short questions to programs: bounded in time and size.

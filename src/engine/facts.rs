@@ -1,0 +1,1 @@
+//! Facts of a plan, read from the machine.

@@ -1,0 +1,1 @@
+//! Becoming the data directory's owner, once, at the start.

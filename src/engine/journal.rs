@@ -1,0 +1,1 @@
+//! The journal: append, sync, read back, torn tail.

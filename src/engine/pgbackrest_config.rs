@@ -1,0 +1,1 @@
+//! Reading pgBackRest's configuration.

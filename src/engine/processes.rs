@@ -1,0 +1,1 @@
+//! Processes by their mark, ended through pidfds.

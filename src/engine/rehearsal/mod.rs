@@ -1,0 +1,1 @@
+//! Builds and breaks the practice cluster.

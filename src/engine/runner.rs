@@ -1,0 +1,1 @@
+//! The loop: input, machine, journal, effect.

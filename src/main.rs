@@ -1,0 +1,3 @@
+//! The program: parse, call the library, map the exit status.
+
+fn main() {}

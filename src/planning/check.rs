@@ -1,0 +1,1 @@
+//! Lint of runbooks, with line and column.

@@ -1,0 +1,1 @@
+//! Captured values out of a step's output.

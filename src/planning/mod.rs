@@ -1,0 +1,11 @@
+//! Decides: which set, which steps, and whether it may go on. Pure: readings come in as arguments.
+
+pub mod check;
+pub mod extract;
+pub mod machine;
+pub mod parameters;
+pub mod plan;
+pub mod runbook;
+pub mod selection;
+pub mod target;
+pub mod template;

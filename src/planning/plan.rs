@@ -1,0 +1,1 @@
+//! Plans: binding, sealing, amending.

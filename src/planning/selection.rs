@@ -1,0 +1,1 @@
+//! Which backup set serves a target.

@@ -1,0 +1,7 @@
+//! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
+
+pub mod html;
+pub mod json;
+pub mod markdown;
+pub mod shell;
+pub mod text;
