@@ -3,6 +3,7 @@
 //! Nothing in this floor opens a file, starts a process, reads the clock or draws a random number;
 //! times and readings come in as arguments. It uses nothing above it.
 
+pub mod control_data;
 pub mod digest;
 pub mod event;
 pub mod facts;

@@ -1,1 +1,0 @@
-//! What a recovering PostgreSQL server says in its log.
