@@ -1,1 +1,0 @@
-//! The journal: append, sync, read back, torn tail.
