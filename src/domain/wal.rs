@@ -1,1 +1,0 @@
-//! WAL segments and timelines.
