@@ -15,6 +15,7 @@ pub mod plan;
 pub mod recovery_log;
 pub mod restore_log;
 pub mod run;
+pub mod secrets;
 pub mod status;
 pub mod text;
 pub mod version;

@@ -1,1 +1,0 @@
-//! Becoming the data directory's owner, once, at the start.

@@ -1,0 +1,225 @@
+//! Becoming the owner of the data, with the real `setpriv` and `sudo`.
+//!
+//! Needs root, or `sudo -n`; otherwise it fails and says so. This test program executes itself: [`child`]
+//! becomes the owner exactly as `lifeboat` does and prints what it then is.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
+
+use lifeboat::engine::environment::BaseEnvironment;
+use lifeboat::engine::identity::{account_by_name, enter, operator_name, resolve};
+use lifeboat::settings::Settings;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Tells the test program to be the child. Its name lets it through to the next program.
+const CHILD: &str = "LIFEBOAT_TEST_CHILD";
+/// The data directory for the child.
+const DATA: &str = "LIFEBOAT_TEST_DATA";
+
+/// Not a test by itself: what [`start`] starts.
+#[test]
+fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let data = std::env::var_os(DATA).map(PathBuf::from);
+    // A settings file would be one of this host: the child must not read it.
+    match enter(&Settings::default(), data.as_deref(), &std::env::args_os().skip(1).collect::<Vec<OsString>>()) {
+        Ok(already) => {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let environment: Vec<String> =
+                std::env::vars().map(|(name, value)| format!("env {name}={value}")).collect();
+            let base = BaseEnvironment::from_process().unwrap();
+            let told = [
+                format!("account={}", already.account.name),
+                format!("operator={}", operator_name()),
+                format!("folder={}", std::env::current_dir().unwrap().display()),
+                format!("resolved={}", resolve(Path::new("x.toml")).display()),
+                format!("home={}", base.real["HOME"]),
+                format!("arguments={:?}", std::env::args().skip(1).collect::<Vec<_>>()),
+            ];
+            eprintln!("\n{}\n{}\n{}", told.join("\n"), environment.join("\n"), status);
+        }
+        Err(error) => eprintln!("\nrefused: {error}"),
+    }
+}
+
+/// A copy of this program below a fresh folder that everybody can enter.
+struct Place {
+    folder: tempfile::TempDir,
+    program: PathBuf,
+}
+
+fn place(below: &str, mode: u32) -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = folder.path().join(below);
+    std::fs::create_dir(&inner).unwrap();
+    let program = inner.join("lifeboat-under-test");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(mode)).unwrap();
+    Place { folder, program }
+}
+
+/// Starts the child as a user with a clean environment and the given variables.
+fn start(user: &str, program: &Path, variables: &[(&str, &str)], more: &[&str]) -> String {
+    let account = account_by_name(user).unwrap();
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => Command::new("setpriv"),
+        false => {
+            let mut sudo = Command::new("sudo");
+            sudo.args(["-n", "setpriv"]);
+            sudo
+        }
+    };
+    command
+        .arg(format!("--reuid={}", account.uid))
+        .arg(format!("--regid={}", account.gid))
+        .args(["--init-groups", "--"]);
+    command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", &format!("{CHILD}=1")]);
+    command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    command.arg(program).args(["--exact", "child", "--nocapture", "--test-threads=1"]).args(more);
+    let output = command.current_dir("/usr").output().unwrap();
+    let said = text(&output);
+    assert!(!said.contains("sudo: a password") || user != "root", "these tests need root or a sudo without a password");
+    said
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn has(said: &str, line: &str) -> bool {
+    said.lines().any(|found| found.split_whitespace().eq(line.split_whitespace()))
+}
+
+fn assert_is_postgres(said: &str) {
+    let postgres = account_by_name("postgres").unwrap();
+    let (uid, gid) = (postgres.uid, postgres.gid);
+    let groups = Command::new("id").args(["-G", "postgres"]).output().unwrap();
+    let mut groups: Vec<u32> =
+        String::from_utf8_lossy(&groups.stdout).split_whitespace().map(|group| group.parse().unwrap()).collect();
+    groups.sort_unstable();
+    let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
+    for line in [
+        "account=postgres".to_owned(),
+        format!("Uid: {uid} {uid} {uid} {uid}"),
+        format!("Gid: {gid} {gid} {gid} {gid}"),
+        format!("Groups: {}", groups.join(" ")),
+        "CapInh: 0000000000000000".to_owned(),
+        "CapPrm: 0000000000000000".to_owned(),
+        "CapEff: 0000000000000000".to_owned(),
+        "CapAmb: 0000000000000000".to_owned(),
+    ] {
+        assert!(has(said, &line), "{line} is missing in: {said}");
+    }
+}
+
+#[test]
+fn root_becomes_postgres_with_its_groups_and_no_capability() {
+    let place = place("open", 0o755);
+    let variables = [
+        ("HOME", "/root"),
+        ("SUDO_USER", "alice"),
+        ("LOGNAME", "root"),
+        ("PGBACKREST_STANZA", "main"),
+        ("PGBACKREST_REPO1_CIPHER_PASS", "geheim"),
+        ("LIFEBOAT_SETTINGS", "a.toml"),
+        ("TERM", "xterm-256color"),
+        ("NO_COLOR", "1"),
+        ("LC_ALL", "C"),
+        ("PGDATA", "/x"),
+        ("LD_LIBRARY_PATH", "/x"),
+        ("XDG_RUNTIME_DIR", "/run/user/0"),
+    ];
+    let said = start("root", &place.program, &variables, &["--skip", "nothing"]);
+    assert_is_postgres(&said);
+    let home = account_by_name("postgres").unwrap().home;
+    let home = home.display();
+    for line in [
+        format!("env HOME={home}"),
+        format!("home={home}"),
+        "env USER=postgres".to_owned(),
+        "env LOGNAME=postgres".to_owned(),
+        "env LANG=C.UTF-8".to_owned(),
+        "env PGBACKREST_STANZA=main".to_owned(),
+        "env PGBACKREST_REPO1_CIPHER_PASS=geheim".to_owned(),
+        "env TERM=xterm-256color".to_owned(),
+        "env NO_COLOR=1".to_owned(),
+        "env LIFEBOAT_OPERATOR=alice".to_owned(),
+        "env LIFEBOAT_SETTINGS=/usr/a.toml".to_owned(),
+        format!("env LIFEBOAT_EXECUTABLE={}", place.program.display()),
+        "operator=alice".to_owned(),
+        "folder=/".to_owned(),
+        "resolved=/usr/x.toml".to_owned(),
+    ] {
+        assert!(has(&said, &line), "{line} is missing in: {said}");
+    }
+    for gone in ["env LC_ALL=", "env PGDATA=", "env LD_LIBRARY_PATH=", "env XDG_RUNTIME_DIR=", "env SUDO_USER="] {
+        assert!(!said.contains(gone), "{gone} is still there: {said}");
+    }
+    assert!(said.contains(r#""--skip", "nothing""#), "{said}");
+}
+
+#[test]
+fn postgres_is_already_who_it_should_be() {
+    let place = place("open", 0o755);
+    let said = start("postgres", &place.program, &[("LOGNAME", "bob"), ("HOME", "/root")], &[]);
+    assert_is_postgres(&said);
+    assert!(has(&said, "operator=bob") && has(&said, "folder=/usr"), "{said}");
+    assert!(!said.contains("env LIFEBOAT_ENTERED"), "nothing was executed again: {said}");
+    // The home of somebody else is not handed to commands.
+    assert!(!has(&said, "home=/root"), "{said}");
+}
+
+#[test]
+fn a_program_in_a_folder_of_root_is_executed_all_the_same() {
+    let place = place("closed", 0o700);
+    let said = start("root", &place.program, &[], &[]);
+    assert_is_postgres(&said);
+    assert!(has(&said, &format!("env LIFEBOAT_EXECUTABLE={}", place.program.display())), "{said}");
+    assert!(place.folder.path().exists());
+}
+
+#[test]
+fn a_file_that_the_owner_may_not_execute_is_refused_with_the_remedy() {
+    let place = place("open", 0o755);
+    std::fs::set_permissions(&place.program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let said = start("root", &place.program, &[], &[]);
+    assert!(said.contains("refused: can't become postgres") && said.contains("chmod a+x"), "{said}");
+}
+
+#[test]
+fn the_owner_of_the_data_directory_goes_first() {
+    let place = place("open", 0o755);
+    let data = place.folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let nobody = account_by_name("nobody").unwrap();
+    std::os::unix::fs::chown(&data, Some(nobody.uid), None).unwrap();
+    let said = start("root", &place.program, &[(DATA, data.to_str().unwrap())], &[]);
+    assert!(has(&said, "account=nobody") && has(&said, "Uid: 65534 65534 65534 65534"), "{said}");
+    std::os::unix::fs::chown(&data, Some(54321), None).unwrap();
+    let said = start("root", &place.program, &[(DATA, data.to_str().unwrap())], &[]);
+    assert!(said.contains("refused: uid 54321 (the owner of the data directory) has no account"), "{said}");
+}
+
+#[test]
+fn somebody_whom_sudo_refuses_is_told_what_to_type() {
+    let place = place("open", 0o755);
+    let said = start("nobody", &place.program, &[("PGBACKREST_REPO1_CIPHER_PASS", "geheim")], &[]);
+    assert!(said.contains("refused: can't become postgres: sudo says: "), "{said}");
+    assert!(said.contains("sudo --preserve-env=PGBACKREST_REPO1_CIPHER_PASS -u postgres /"), "{said}");
+    assert!(!said.contains("geheim"), "{said}");
+}
+
+/// `root` may use sudo on every host, and `sudo` treats it like anybody who needs no password. What the
+/// program does as another user is done here with a data directory whose owner is reached from `postgres`.
+#[test]
+fn it_never_becomes_somebody_twice() {
+    let place = place("open", 0o755);
+    let said = start("nobody", &place.program, &[("LIFEBOAT_ENTERED", "1")], &[]);
+    assert!(said.contains("refused: became nobody and found that postgres owns the data"), "{said}");
+    assert!(said.contains("[postgres] owner = \"postgres\""), "{said}");
+}
