@@ -50,9 +50,14 @@ fn child() {
 struct Place {
     folder: tempfile::TempDir,
     program: PathBuf,
+    /// A file that is written while another test forks can't be executed (ETXTBSY).
+    _alone: std::sync::MutexGuard<'static, ()>,
 }
 
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 fn place(below: &str, mode: u32) -> Place {
+    let alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join(below);
     std::fs::create_dir(&inner).unwrap();
@@ -60,20 +65,21 @@ fn place(below: &str, mode: u32) -> Place {
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(mode)).unwrap();
-    Place { folder, program }
+    Place { folder, program, _alone: alone }
 }
 
 /// Starts the child as a user with a clean environment and the given variables.
 fn start(user: &str, program: &Path, variables: &[(&str, &str)], more: &[&str]) -> String {
+    start_in(&[], user, program, variables, more)
+}
+
+/// The same below other programs, which root starts.
+fn start_in(below: &[&str], user: &str, program: &Path, variables: &[(&str, &str)], more: &[&str]) -> String {
     let account = account_by_name(user).unwrap();
-    let mut command = match rustix::process::geteuid().is_root() {
-        true => Command::new("setpriv"),
-        false => {
-            let mut sudo = Command::new("sudo");
-            sudo.args(["-n", "setpriv"]);
-            sudo
-        }
-    };
+    let sudo: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["sudo", "-n"] };
+    let words: Vec<&str> = sudo.iter().chain(below).chain(&["setpriv"]).copied().collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     command
         .arg(format!("--reuid={}", account.uid))
         .arg(format!("--regid={}", account.gid))
@@ -214,12 +220,83 @@ fn somebody_whom_sudo_refuses_is_told_what_to_type() {
     assert!(!said.contains("geheim"), "{said}");
 }
 
-/// `root` may use sudo on every host, and `sudo` treats it like anybody who needs no password. What the
-/// program does as another user is done here with a data directory whose owner is reached from `postgres`.
 #[test]
 fn it_never_becomes_somebody_twice() {
     let place = place("open", 0o755);
     let said = start("nobody", &place.program, &[("LIFEBOAT_ENTERED", "1")], &[]);
     assert!(said.contains("refused: became nobody and found that postgres owns the data"), "{said}");
     assert!(said.contains("[postgres] owner = \"postgres\""), "{said}");
+}
+
+/// Starts the child as `nobody` where `/etc/sudoers.d` holds `rule`, in a mount namespace of its own: the
+/// host's rules stay as they are.
+fn start_with_rule(rule: &str, place: &Place, variables: &[(&str, &str)]) -> String {
+    let rules = place.folder.path().join("sudoers.d");
+    std::fs::create_dir(&rules).unwrap();
+    let file = rules.join("lifeboat-test");
+    std::fs::write(&file, format!("{rule}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o440)).unwrap();
+    let script = "mount --bind \"$0\" /etc/sudoers.d && exec \"$@\"";
+    let below = ["unshare", "--mount", "--propagation", "private", "--", "sh", "-c", script, rules.to_str().unwrap()];
+    start_in(&below, "nobody", &place.program, variables, &["--skip", "no thing"])
+}
+
+#[test]
+fn sudo_carries_the_environment_and_a_secret_only_by_its_name() {
+    let place = place("open", 0o755);
+    let variables = [
+        ("PGBACKREST_STANZA", "ma in"),
+        ("PGBACKREST_REPO1_CIPHER_PASS", "geheim"),
+        ("LOGNAME", "carol"),
+        ("LIFEBOAT_SETTINGS", "a.toml"),
+        ("NO_COLOR", "1"),
+    ];
+    let said = start_with_rule("nobody ALL=(postgres) NOPASSWD: ALL", &place, &variables);
+    assert_is_postgres(&said);
+    for line in [
+        "env PGBACKREST_STANZA=ma in",
+        "env PGBACKREST_REPO1_CIPHER_PASS=geheim",
+        "env LIFEBOAT_OPERATOR=carol",
+        "env LIFEBOAT_SETTINGS=/usr/a.toml",
+        "env NO_COLOR=1",
+        "operator=carol",
+        "folder=/",
+    ] {
+        assert!(has(&said, line), "{line} is missing in: {said}");
+    }
+    // sudo notes the command that it ran, as it was typed.
+    let command = said.lines().find(|line| line.starts_with("env SUDO_COMMAND=")).unwrap();
+    assert!(command.contains("PGBACKREST_STANZA=ma") && !command.contains("geheim"), "{command}");
+    assert!(said.contains(r#""--skip", "no thing""#), "{said}");
+}
+
+#[test]
+fn sudo_that_allows_only_this_program_is_enough_where_nothing_must_be_carried() {
+    let place = place("open", 0o755);
+    let rule = format!("nobody ALL=(postgres) NOPASSWD: {}", place.program.display());
+    let said = start_with_rule(&rule, &place, &[]);
+    assert_is_postgres(&said);
+    assert!(has(&said, "operator=nobody"), "{said}");
+}
+
+#[test]
+fn sudo_that_would_drop_the_configuration_is_not_used() {
+    let place = place("open", 0o755);
+    let rule = format!("nobody ALL=(postgres) NOPASSWD: {}", place.program.display());
+    let said = start_with_rule(&rule, &place, &[("PGBACKREST_STANZA", "main")]);
+    assert!(said.contains("refused: ") && said.contains("would drop PGBACKREST_STANZA"), "{said}");
+}
+
+#[test]
+fn a_program_that_the_owner_cannot_reach_through_sudo_is_told() {
+    let place = place("closed", 0o755);
+    let nobody = account_by_name("nobody").unwrap();
+    let inner = place.program.parent().unwrap();
+    std::os::unix::fs::chown(inner, Some(nobody.uid), Some(nobody.gid)).unwrap();
+    std::fs::set_permissions(inner, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let said = start_with_rule("nobody ALL=(postgres) NOPASSWD: ALL", &place, &[]);
+    assert!(
+        said.contains("refused: ") && said.contains("postgres may not execute") && said.contains("/usr/local/bin"),
+        "{said}"
+    );
 }

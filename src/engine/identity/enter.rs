@@ -217,7 +217,7 @@ fn through_sudo(
         Answer::Refused(reason) => {
             // A careful host allows this program only: then nothing can be handed on beside it.
             let version = [program.path.as_os_str(), OsStr::new("--version")];
-            if !matches!(ask(account, &start, &version)?, Answer::Yes) {
+            if matches!(ask(account, &start, &version)?, Answer::Refused(_)) {
                 let as_root = format!("{} {}", quoted(program.path.as_os_str()), line(arguments));
                 return Err(IdentityError::Refused {
                     account: account.name.clone(),
@@ -265,7 +265,7 @@ enum Answer {
     Refused(String),
 }
 
-/// Tries a harmless command through sudo. sudo's own refusals say something and end with 1.
+/// Tries a harmless command through sudo. sudo's own refusals are told from the command's by their words alone.
 fn ask(account: &Account, start: &[OsString], command: &[&OsStr]) -> Result<Answer, IdentityError> {
     let output = Command::new("sudo")
         .args(start)
@@ -280,7 +280,8 @@ fn ask(account: &Account, start: &[OsString], command: &[&OsStr]) -> Result<Answ
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let words: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    if words.is_empty() {
+    let of_sudo = |line: &&str| line.starts_with("sudo:") || line.starts_with("Sorry, ") || line.contains("sudoers");
+    if !words.iter().any(of_sudo) {
         return Ok(Answer::No);
     }
     let visible = |letter: char| if letter.is_control() { '?' } else { letter };
