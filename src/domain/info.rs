@@ -1,1 +1,0 @@
-//! The tolerant shape of `pgbackrest info --output=json`.

@@ -1,1 +1,0 @@
-//! Inventory, stanza, repository, backup set and their dependencies.
