@@ -4,7 +4,7 @@
 //! Whatever happens, nothing of that group is alive when [`ask`] returns. It must never be used for a step of a run:
 //! what changes something belongs to a step process, which no reader can kill.
 
-use crate::domain::text::clean;
+use crate::domain::text::{clean, clean_lines};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -425,7 +425,7 @@ impl Tail {
 
     fn text(&self) -> String {
         let start = self.bytes.len().saturating_sub(STDERR_KEPT_BYTES);
-        let text = clean(&String::from_utf8_lossy(&self.bytes[start..]));
+        let text = clean_lines(&String::from_utf8_lossy(&self.bytes[start..]));
         match self.cut_bytes + start as u64 {
             0 => text,
             cut => format!("({cut} bytes cut here)\n{text}"),

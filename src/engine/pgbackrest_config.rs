@@ -1,1 +1,0 @@
-//! Reading pgBackRest's configuration.

@@ -1,0 +1,90 @@
+//! Names of options: the ones of today, indexes, and which ones hold secrets.
+
+/// Whether a variable of the environment holds a secret, as `PGBACKREST_REPO1_CIPHER_PASS` does.
+#[must_use]
+pub fn is_secret_variable(name: &str) -> bool {
+    option_of_variable(name).is_some_and(|option| is_secret_option(&option))
+}
+
+/// Whether an option's value is secret: what pgBackRest calls secure, and two that often hold passwords
+/// (`recovery-option` with a `primary_conninfo`, and `repo-s3-process-cmd`).
+#[must_use]
+pub fn is_secret_option(option: &str) -> bool {
+    const SECRET: [&str; 11] = [
+        "cipher-pass",
+        "s3-key",
+        "s3-key-secret",
+        "s3-token",
+        "s3-sse-customer-key",
+        "s3-process-cmd",
+        "azure-account",
+        "azure-key",
+        "azure-endpoint",
+        "gcs-key",
+        "sftp-private-key-passphrase",
+    ];
+    let option = current_name(option);
+    match option
+        .strip_prefix("repo")
+        .and_then(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('-'))
+    {
+        Some(rest) => SECRET.contains(&rest),
+        None => option == "recovery-option",
+    }
+}
+
+/// The option that a variable of the environment sets.
+pub(super) fn option_of_variable(name: &str) -> Option<String> {
+    let option = name.strip_prefix("PGBACKREST_")?;
+    Some(current_name(&option.to_ascii_lowercase().replace('_', "-")))
+}
+
+/// The index of an indexed option: 2 for `repo2-path` in group `repo`.
+pub(super) fn index(option: &str, group: &str) -> Option<u32> {
+    option.strip_prefix(group)?.split_once('-')?.0.parse().ok()
+}
+
+/// Whether an option is `pgN-path`.
+pub(super) fn is_data_directory(option: &str) -> bool {
+    index(option, "pg").is_some() && option.split_once('-').is_some_and(|(_, name)| name == "path")
+}
+
+/// Whether an option may be repeated; in the environment its values are separated by colons.
+pub(super) fn is_list(option: &str) -> bool {
+    matches!(
+        option,
+        "db-include" | "db-exclude" | "exclude" | "link-map" | "tablespace-map" | "recovery-option" | "annotation"
+    ) || option.ends_with("-storage-tag")
+        || option.ends_with("-s3-process-cmd")
+        || option.ends_with("-sftp-known-host")
+}
+
+/// An option's name of today: names from before indexes (`db-path`, `repo-path`, `retention-full`, `backup-host`) are
+/// still accepted by pgBackRest.
+pub(super) fn current_name(option: &str) -> String {
+    if matches!(option, "db-include" | "db-exclude" | "db-timeout") {
+        return option.to_owned();
+    }
+    match option {
+        "backup-host" => return "repo1-host".to_owned(),
+        "backup-user" => return "repo1-host-user".to_owned(),
+        "archive-queue-max" => return "archive-push-queue-max".to_owned(),
+        "hardlink" => return "repo1-hardlink".to_owned(),
+        _ => {}
+    }
+    for retention in ["retention-full", "retention-diff", "retention-archive", "retention-archive-type"] {
+        if option == retention {
+            return format!("repo1-{option}");
+        }
+    }
+    for (old, new) in [("db", "pg"), ("pg", "pg"), ("repo", "repo")] {
+        let Some((number, name)) = option.strip_prefix(old).and_then(|rest| rest.split_once('-')) else { continue };
+        if number.is_empty() {
+            return format!("{new}1-{name}");
+        }
+        if number.bytes().all(|digit| digit.is_ascii_digit()) {
+            return format!("{new}{number}-{name}");
+        }
+    }
+    option.to_owned()
+}
