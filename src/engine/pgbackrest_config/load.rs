@@ -75,19 +75,26 @@ impl BackrestConfig {
         )
     }
 
-    pub(super) fn load_with_defaults(
-        explicit: Option<&Path>,
-        environment: &BTreeMap<String, String>,
-        default_directory: &Path,
-        old_default: &Path,
-    ) -> Result<BackrestConfig, ConfigError> {
+    /// What the environment alone sets: for hiding secrets when the files can't be read.
+    #[must_use]
+    pub fn of_environment(environment: &BTreeMap<String, String>) -> BackrestConfig {
         let mut config = BackrestConfig { path: None, included: Vec::new(), entries: Vec::new() };
         for (name, value) in environment {
             if let Some(option) = option_of_variable(name).filter(|_| !value.is_empty()) {
                 config.entries.push(Entry { section: None, option, value: value.clone() });
             }
         }
-        let variable = |option: &str| config.from_environment(option).map(PathBuf::from);
+        config
+    }
+
+    pub(super) fn load_with_defaults(
+        explicit: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+        default_directory: &Path,
+        old_default: &Path,
+    ) -> Result<BackrestConfig, ConfigError> {
+        let mut config = BackrestConfig::of_environment(environment);
+        let variable = |option: &str| config.variable(option).map(PathBuf::from);
         let named = match explicit {
             Some(path) => Some((path.to_owned(), "--pgbackrest-config or the settings")),
             None => variable("config").map(|path| (path, "the variable PGBACKREST_CONFIG")),

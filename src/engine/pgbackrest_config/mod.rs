@@ -94,7 +94,7 @@ impl BackrestConfig {
         for entry in self.entries.iter().filter(|entry| is_data_directory(&entry.option)) {
             match &entry.section {
                 Some(section) => found.insert(base(section).to_owned()),
-                None => self.from_environment("stanza").is_some_and(|stanza| found.insert(stanza.to_owned())),
+                None => self.variable("stanza").is_some_and(|stanza| found.insert(stanza.to_owned())),
             };
         }
         found.remove("global");
@@ -150,7 +150,7 @@ impl BackrestConfig {
         self.of_stanza(stanza, "lock-path").unwrap_or("/tmp/pgbackrest").into()
     }
 
-    fn from_environment(&self, option: &str) -> Option<&str> {
+    fn variable(&self, option: &str) -> Option<&str> {
         self.entries
             .iter()
             .find(|entry| entry.section.is_none() && entry.option == option)
@@ -163,7 +163,7 @@ impl BackrestConfig {
 
     fn values_in(&self, sections: &[String], option: &str) -> Vec<&str> {
         let option = current_name(option);
-        if let Some(value) = self.from_environment(&option) {
+        if let Some(value) = self.variable(&option) {
             return if is_list(&option) { value.split(':').collect() } else { vec![value] };
         }
         for section in sections {

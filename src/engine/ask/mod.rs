@@ -4,7 +4,13 @@
 //! Whatever happens, nothing of that group is alive when [`ask`] returns. It must never be used for a step of a run:
 //! what changes something belongs to a step process, which no reader can kill.
 
-use crate::domain::text::{clean, clean_lines};
+mod error;
+mod pipes;
+
+pub use error::AskError;
+
+use crate::engine::ask::error::{not_found, start_error};
+use crate::engine::ask::pipes::{Output, Overflow, Tail};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -24,9 +30,6 @@ pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a killed program may take to be gone, before it is taken to hang in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How much of stderr is kept, in bytes: its end, since the error that ended a program stands last.
-const STDERR_KEPT_BYTES: usize = 64 * 1024;
 
 /// A program, and what it is asked.
 #[derive(Clone)]
@@ -54,83 +57,6 @@ pub struct Answer {
     pub stderr: String,
     /// How long it took, in seconds.
     pub seconds: f64,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// There is no such program.
-    #[error("there is no program {program}: {advice}")]
-    NotFound {
-        /// The path or the name that was looked for.
-        program: String,
-        /// How to get it.
-        advice: String,
-    },
-    /// The file is there and can't be executed.
-    #[error(
-        "{} can't be executed ({reason}): look at its mode and at the mount options of its file system (noexec), or name another program",
-        program.display()
-    )]
-    NotExecutable {
-        /// The program.
-        program: PathBuf,
-        /// What the kernel said.
-        reason: String,
-    },
-    /// It did not end in time, and was ended with its children.
-    #[error(
-        "{} gave no answer within {seconds} s and was ended with its children: run it by hand to see what it waits for (a host that does not answer, a hung mount, a question for a password)",
-        program.display()
-    )]
-    TimedOut {
-        /// The program.
-        program: PathBuf,
-        /// The limit, in seconds.
-        seconds: u64,
-        /// What it had written to stderr until then, cleaned.
-        stderr: String,
-    },
-    /// It did not end in time, and not even after it was killed.
-    #[error(
-        "{} gave no answer within {seconds} s and can't be ended either: it hangs in the kernel, most likely on a mount whose server is gone; look at the mounts",
-        program.display()
-    )]
-    Stuck {
-        /// The program.
-        program: PathBuf,
-        /// The limit, in seconds.
-        seconds: u64,
-    },
-    /// It wrote more than it may, and was ended with its children.
-    #[error(
-        "{} wrote more than {limit_bytes} bytes and was ended with its children: is it really the program it is taken for?",
-        program.display()
-    )]
-    TooLarge {
-        /// The program.
-        program: PathBuf,
-        /// The limit, in bytes.
-        limit_bytes: u64,
-    },
-    /// It was started, and reading from it or waiting for it failed; it was ended with its children.
-    #[error("{} was started, and {what} failed: {source}", program.display())]
-    Lost {
-        /// The program.
-        program: PathBuf,
-        /// What failed.
-        what: &'static str,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// It could not be started for another reason.
-    #[error("{} can't be started: {source}", program.display())]
-    Start {
-        /// The program.
-        program: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
 }
 
 impl std::fmt::Debug for Question {
@@ -182,6 +108,14 @@ pub fn find_program(program: &Path, search_path: Option<&OsStr>) -> Option<PathB
     candidates.iter().find(executable).or(candidates.first()).cloned()
 }
 
+/// As [`find_program`], with the reason in words when it is not there.
+///
+/// # Errors
+/// [`AskError::NotFound`].
+pub fn locate_program(program: &Path, search_path: Option<&OsStr>) -> Result<PathBuf, AskError> {
+    find_program(program, search_path).ok_or_else(|| not_found(program, search_path))
+}
+
 /// Asks, and waits for the answer in the calling thread. The program runs in `/`: the directory Lifeboat was started in
 /// may be closed to the user it has become.
 ///
@@ -190,8 +124,7 @@ pub fn find_program(program: &Path, search_path: Option<&OsStr>) -> Option<PathB
 pub fn ask(question: &Question) -> Result<Answer, AskError> {
     let started = Instant::now();
     let search_path = question.environment.get("PATH").map(OsString::as_os_str);
-    let program =
-        find_program(&question.program, search_path).ok_or_else(|| not_found(&question.program, search_path))?;
+    let program = locate_program(&question.program, search_path)?;
     let (handle, stdout, stderr) = start(&program, question)?;
     let running = Running::watch(program, handle)?;
     let deadline = started.checked_add(question.time_limit);
@@ -355,122 +288,11 @@ impl Running {
     }
 }
 
-/// What is kept of stdout.
-struct Output {
-    bytes: Vec<u8>,
-    limit_bytes: u64,
-}
-
-enum Overflow {
-    Limit,
-    Failed(Errno),
-}
-
-impl Output {
-    /// Reads what is there; `false` when the pipe has ended.
-    fn read(&mut self, pipe: &OwnedFd) -> Result<bool, Overflow> {
-        loop {
-            // One byte above the limit is enough to know that it is exceeded.
-            let room = self.limit_bytes.saturating_add(1).saturating_sub(self.bytes.len() as u64);
-            if room == 0 {
-                return Err(Overflow::Limit);
-            }
-            if self.bytes.capacity() == self.bytes.len() {
-                // By a quarter, not by doubling: a large answer is held once, with little beside it.
-                let step = (self.bytes.len() / 4).max(64 * 1024);
-                self.bytes.reserve_exact(step.min(usize::try_from(room).unwrap_or(step)));
-            }
-            match rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.bytes)) {
-                Ok(0) => return Ok(false),
-                Ok(_) if self.bytes.len() as u64 > self.limit_bytes => return Err(Overflow::Limit),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(true),
-                Err(errno) => return Err(Overflow::Failed(errno)),
-            }
-        }
-    }
-}
-
-/// The end of stderr.
-#[derive(Default)]
-struct Tail {
-    bytes: Vec<u8>,
-    cut_bytes: u64,
-}
-
-impl Tail {
-    /// Reads what is there; `false` when the pipe has ended.
-    fn read(&mut self, pipe: &OwnedFd) -> Result<bool, Errno> {
-        loop {
-            self.bytes.reserve(8 * 1024);
-            match rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.bytes)) {
-                Ok(0) => return Ok(false),
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(true),
-                Err(errno) => return Err(errno),
-            }
-            if self.bytes.len() > 2 * STDERR_KEPT_BYTES {
-                self.cut();
-                // Back to the clocks: a program that never stops writing errors must still meet its time limit.
-                return Ok(true);
-            }
-        }
-    }
-
-    fn cut(&mut self) {
-        let cut = self.bytes.len().saturating_sub(STDERR_KEPT_BYTES);
-        self.bytes.drain(..cut);
-        self.cut_bytes += cut as u64;
-    }
-
-    fn text(&self) -> String {
-        let start = self.bytes.len().saturating_sub(STDERR_KEPT_BYTES);
-        let text = clean_lines(&String::from_utf8_lossy(&self.bytes[start..]));
-        match self.cut_bytes + start as u64 {
-            0 => text,
-            cut => format!("({cut} bytes cut here)\n{text}"),
-        }
-    }
-}
-
-fn not_found(program: &Path, search_path: Option<&OsStr>) -> AskError {
-    let name = program.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-    let package = match name.as_ref() {
-        "pgbackrest" => {
-            "install the package pgbackrest (Debian and Ubuntu: apt-get install pgbackrest), or name it with --pgbackrest"
-        }
-        "psql" | "pg_ctl" | "postgres" | "pg_controldata" | "initdb" | "pg_amcheck" | "pg_isready" => {
-            "install the package postgresql (Debian and Ubuntu: apt-get install postgresql; its programs are in /usr/lib/postgresql/VERSION/bin)"
-        }
-        _ => "install it, or name another",
-    };
-    let in_path = program.as_os_str().as_encoded_bytes().contains(&b'/');
-    let advice = match search_path {
-        Some(path) if !in_path => format!("{package} (looked in {})", clean(&path.to_string_lossy())),
-        _ => package.to_owned(),
-    };
-    AskError::NotFound { program: clean(&program.to_string_lossy()), advice }
-}
-
-fn start_error(program: &Path, source: io::Error) -> AskError {
-    let raw = source.raw_os_error().map(Errno::from_raw_os_error);
-    match raw {
-        Some(Errno::NOENT) if program.exists() => AskError::NotExecutable {
-            program: program.to_owned(),
-            reason: "the interpreter its first line names, or its loader, is missing".to_owned(),
-        },
-        Some(Errno::NOENT) => not_found(program, None),
-        Some(Errno::ACCESS | Errno::PERM | Errno::NOEXEC | Errno::ISDIR) => {
-            AskError::NotExecutable { program: program.to_owned(), reason: clean(&source.to_string()) }
-        }
-        _ => AskError::Start { program: program.to_owned(), source },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::engine::ask::pipes::STDERR_KEPT_BYTES;
 
     fn shell(script: &str) -> Question {
         let mut question = Question::new("/bin/sh");
