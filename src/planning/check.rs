@@ -1,1 +1,0 @@
-//! Lint of runbooks, with line and column.

@@ -1,0 +1,133 @@
+//! Lint of runbooks, with line and column: what can be known to go wrong before anything is bound or run.
+
+mod commands;
+mod conditions;
+mod order;
+mod values;
+
+use crate::domain::plan::StepId;
+use crate::planning::check::conditions::Allowed;
+use crate::planning::runbook::{Finding, Parameter, Problem, Runbook, RunbookStep, place, read};
+use std::collections::BTreeMap;
+
+/// The names a runbook may use, as the engine provides them.
+#[derive(Debug, Clone, Copy)]
+pub struct Vocabulary<'v> {
+    /// Facts that are one text.
+    pub facts: &'v [&'v str],
+    /// Facts that are a list of arguments.
+    pub list_facts: &'v [&'v str],
+    /// Checks and the names of their arguments, all of which must be given.
+    pub checks: &'v [(&'v str, &'v [&'v str])],
+}
+
+/// What this version of Lifeboat provides to runbooks.
+pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
+    facts: &[
+        "archive-id",
+        "database",
+        "directory",
+        "lifeboat",
+        "pgbackrest",
+        "pgbackrest-config",
+        "port",
+        "postgres-bin",
+        "production-data-directory",
+        "repository",
+        "run",
+        "set",
+        "set-stop",
+        "socket-directory",
+        "stanza",
+        "system-identifier",
+        "timeline",
+        "user",
+    ],
+    list_facts: &["pgbackrest-options", "restore-command", "target-options"],
+    checks: &[
+        ("archive-covers-target", &["stanza", "repository", "set", "timeline"]),
+        ("backup-set-usable", &["stanza", "repository", "set"]),
+        ("drill-directory-free", &["directory"]),
+        ("end-of-archive-reached", &["stanza", "timeline", "lsn"]),
+        ("free-space", &["directory", "stanza", "repository", "set"]),
+        ("no-tcp-listener", &["server"]),
+        ("ownership", &["directory", "production"]),
+        ("port-free", &["socket-directory", "port"]),
+        ("production-untouched", &["production", "stanza"]),
+        ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
+        ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
+    ],
+};
+
+/// Reads a runbook and checks it: its shape and its meaning, all findings at once.
+///
+/// # Errors
+/// Every mistake, in the order of the text.
+pub fn lint(text: &str, vocabulary: &Vocabulary<'_>) -> Result<Runbook, Vec<Finding>> {
+    let (runbook, mut problems) = read(text);
+    if let Some(runbook) = &runbook {
+        problems.extend(problems_of(runbook, vocabulary));
+    }
+    match runbook {
+        Some(runbook) if problems.is_empty() => Ok(runbook),
+        _ => Err(place(text, problems)),
+    }
+}
+
+/// Checks the meaning of a runbook whose shape is right.
+#[must_use]
+pub fn check(runbook: &Runbook, vocabulary: &Vocabulary<'_>) -> Vec<Finding> {
+    place(&runbook.text, problems_of(runbook, vocabulary))
+}
+
+fn problems_of(runbook: &Runbook, vocabulary: &Vocabulary<'_>) -> Vec<Problem> {
+    let mut lint = Lint { runbook, vocabulary, problems: Vec::new() };
+    lint.parameters();
+    for (position, step) in runbook.steps.iter().enumerate() {
+        lint.reach(position, step);
+        lint.order(position, step);
+        lint.values(position, step);
+        lint.commands(step);
+    }
+    lint.problems
+}
+
+/// The runbook under the lint, and what was found so far.
+struct Lint<'a> {
+    runbook: &'a Runbook,
+    vocabulary: &'a Vocabulary<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Lint<'a> {
+    fn problem(&mut self, at: usize, what: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(Problem { at, what: what.into(), remedy: remedy.into() });
+    }
+
+    /// The nearest earlier step of this name.
+    fn earlier(&self, position: usize, id: &str) -> Option<&'a RunbookStep> {
+        self.runbook.steps[..position].iter().rev().find(|step| step.id.as_str() == id)
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'a Parameter> {
+        self.runbook.parameters.get(name)
+    }
+
+    /// What its conditions leave of the values of each parameter they look at.
+    fn allowed(&self, step: &RunbookStep) -> BTreeMap<&'a str, Allowed> {
+        conditions::of(self.runbook, step)
+    }
+
+    /// Whenever the conditions of `narrow` hold, those of `wide` do.
+    fn implied(&self, narrow: &RunbookStep, wide: &RunbookStep) -> bool {
+        let (narrow, wide) = (self.allowed(narrow), self.allowed(wide));
+        wide.iter().all(|(name, wide)| {
+            let universe = self.parameter(name).map_or_else(Allowed::anything, Allowed::of_parameter);
+            narrow.get(name).unwrap_or(&universe).within(wide)
+        })
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &'a StepId> + use<'a> {
+        self.runbook.steps.iter().map(|step| &step.id)
+    }
+}
