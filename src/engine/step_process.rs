@@ -1,1 +1,0 @@
-//! The small process that owns one command.
