@@ -1,1 +1,0 @@
-//! The real PostgreSQL programs.
