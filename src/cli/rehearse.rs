@@ -1,15 +1,192 @@
-//! `lifeboat rehearse`.
+//! `lifeboat rehearse`: builds a practice cluster and leads through a drill on it.
 
 use super::{Context, Exit};
+use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER};
+use anyhow::Context as _;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `lifeboat rehearse`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Build here: an empty directory or one that does not exist yet (default: a fresh one in the temporary directory).
+    #[arg(long, value_name = "DIR", conflicts_with = "stop")]
+    directory: Option<PathBuf>,
+    /// Build, say what is where, and leave it running.
+    #[arg(long, conflicts_with = "stop")]
+    no_console: bool,
+    /// Build without the writer: the shop sells nothing on its own.
+    #[arg(long, conflicts_with = "stop")]
+    no_writer: bool,
+    /// End the practice cluster in this directory and remove it.
+    #[arg(long, value_name = "DIR")]
+    stop: Option<PathBuf>,
+    /// End the processes, but keep the files.
+    #[arg(long)]
+    keep: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, serde::Serialize)]
+struct Ready<'a> {
+    schema: u32,
+    directory: &'a Path,
+    settings: &'a Path,
+    scenario: &'a str,
+    ready_seconds: Option<f64>,
+    score: Option<()>,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    if let Some(directory) = &args.stop {
+        return stop(directory, args);
+    }
+    let interrupted = Arc::new(AtomicBool::new(false));
+    watch_signals(Arc::clone(&interrupted))?;
+    let options = BuildOptions {
+        directory: args.directory.clone(),
+        bin_directory: None,
+        pgbackrest: context.globals.pgbackrest.clone(),
+        writer: !args.no_writer,
+        interrupted: Arc::clone(&interrupted),
+    };
+    let started = Instant::now();
+    let mut progress = |line: &str| {
+        // A closed terminal must not keep the build from ending what it started.
+        let _ = writeln!(io::stderr().lock(), "[{:5.1} s] {line}", started.elapsed().as_secs_f64());
+    };
+    let rehearsal = match rehearsal::build(&options, &mut progress) {
+        Ok(rehearsal) => rehearsal,
+        Err(RehearsalError::Interrupted) => {
+            progress("interrupted; nothing is left of the practice cluster");
+            return Ok(Exit::Aborted);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    progress("ready");
+    if args.no_console {
+        say(&rehearsal, args.json)?;
+        return Ok(Exit::Done);
+    }
+    let outcome = lead_through(&rehearsal);
+    let settled = if args.keep { rehearsal.stop() } else { rehearsal.stop().and_then(|()| rehearsal.clone().remove()) };
+    let exit = outcome?;
+    settled?;
+    progress(if args.keep {
+        "practice cluster ended; its files are kept"
+    } else {
+        "practice cluster ended and removed"
+    });
+    if args.json {
+        say(&rehearsal, true)?;
+    }
+    Ok(if interrupted.load(Ordering::SeqCst) { Exit::Aborted } else { exit })
+}
+
+/// Leads through the restore drill on this terminal, as a run of this very program with the practice cluster's
+/// settings: what a person would type on a real host.
+fn lead_through(rehearsal: &Rehearsal) -> anyhow::Result<Exit> {
+    let status = Command::new("/proc/self/exe")
+        .arg("--settings")
+        .arg(rehearsal.layout.settings())
+        .args(["run", "restore-drill"])
+        .status()
+        .context("cannot start the restore drill")?;
+    Ok(match status.code() {
+        Some(0) => Exit::Done,
+        Some(2) => Exit::Usage,
+        Some(3) => Exit::Waiting,
+        Some(4) => Exit::Aborted,
+        Some(1) => Exit::Failed,
+        _ => Exit::Unknown,
+    })
+}
+
+fn stop(directory: &Path, args: &Args) -> anyhow::Result<Exit> {
+    let rehearsal = Rehearsal::open(directory)?;
+    rehearsal.stop()?;
+    let kept = rehearsal.clone();
+    if !args.keep {
+        rehearsal.remove()?;
+    }
+    if args.json {
+        say(&kept, true)?;
+    } else {
+        let done = if args.keep { "ended; its files are kept" } else { "ended and removed" };
+        writeln!(io::stdout().lock(), "Practice cluster {}: {done}.", kept.layout.directory.display())?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Sets the flag at the first INT, TERM or HUP.
+fn watch_signals(interrupted: Arc<AtomicBool>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Registered before the build starts anything, so that no signal finds the default action.
+    let (mut int, mut term, mut hup) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, _ = hup.recv() => {} }
+            interrupted.store(true, Ordering::SeqCst);
+        });
+    })?;
+    Ok(())
+}
+
+fn say(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<()> {
+    let layout = &rehearsal.layout;
+    let settings = layout.settings();
+    let mut out = io::stdout().lock();
+    if json {
+        let ready = Ready {
+            schema: 1,
+            directory: &layout.directory,
+            settings: &settings,
+            scenario: &rehearsal.marker.scenario,
+            ready_seconds: rehearsal.marker.ready_seconds,
+            score: None,
+        };
+        serde_json::to_writer(&mut out, &ready)?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let (directory, settings) = (layout.directory.display(), settings.display());
+    let psql = rehearsal.marker.bin_directory.join("psql");
+    writeln!(
+        out,
+        "Practice cluster: {directory}
+  data directory  {production}
+  settings        {settings}
+  pgBackRest      {config}
+  server's log    {log}
+  acknowledged    {acknowledged}
+  SQL             {psql} -h {sockets} -p {port} -U {SUPERUSER} {DATABASE}   (as the user {owner})
+
+Go on with        lifeboat --settings {settings} inventory
+                  lifeboat --settings {settings} run restore-drill
+End and remove    lifeboat rehearse --stop {directory}",
+        production = layout.production().display(),
+        config = layout.pgbackrest_config().display(),
+        log = layout.server_log().display(),
+        acknowledged = layout.acknowledged().display(),
+        psql = psql.display(),
+        sockets = layout.sockets().display(),
+        port = rehearsal.marker.port,
+        owner = rehearsal.marker.owner,
+    )?;
+    Ok(())
 }
