@@ -1,1 +1,0 @@
-//! Plans: binding, sealing, amending.
