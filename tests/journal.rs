@@ -454,8 +454,11 @@ fn a_failed_write_is_never_retried_and_the_torn_entry_is_found_later() {
 /// user namespace, too.
 #[test]
 fn a_full_file_system_shows_itself_between_two_entries() {
-    let user = if rustix::process::geteuid().is_root() { "--mount" } else { "--map-root-user" };
-    let unshare = ["unshare", "--mount", user, "sh", "-c"];
+    let unshare: &[&str] = if rustix::process::geteuid().is_root() {
+        &["unshare", "--mount", "sh", "-c"]
+    } else {
+        &["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    };
     let probe = std::process::Command::new(unshare[0]).args(&unshare[1..]).arg("exit 0").output();
     if !probe.is_ok_and(|output| output.status.success()) {
         // Written past the test's captured output: this must not go unseen.
@@ -471,7 +474,7 @@ fn a_full_file_system_shows_itself_between_two_entries() {
         mounted.display(),
         kept.display()
     );
-    let wrapper: Vec<&str> = unshare.into_iter().chain([script.as_str()]).collect();
+    let wrapper: Vec<&str> = unshare.iter().copied().chain([script.as_str()]).collect();
     let (good, first, _) = run_child(&wrapper, &mounted.join("journal.jsonl"), &told.with_extension("told"));
     assert!(first.contains("No space left on device") && first.contains("make room"), "{first}");
     let (_, entries, torn) = Journal::open(&kept).unwrap();
