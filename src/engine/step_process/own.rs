@@ -193,7 +193,8 @@ impl Prepared {
     }
 }
 
-/// Starts the command with our own environment. It inherits nothing else but the lock on `alive`.
+/// Starts the command with our own environment. It inherits the lock on `alive`, and what the runner was itself given
+/// open by whoever started it: closing that takes unsafe code.
 fn spawn(spec: &StepSpec, output: &Capture, errors: Option<&Capture>) -> io::Result<Pid> {
     let child = Command::new(&spec.argv[0])
         .args(&spec.argv[1..])
