@@ -4,6 +4,7 @@ pub mod ask;
 pub mod checks;
 pub mod client;
 pub mod clock;
+pub mod drill_directory;
 pub mod environment;
 pub mod facts;
 pub mod identity;
