@@ -164,7 +164,7 @@ impl Pgbackrest {
     /// [`PgbackrestError::TooOld`], [`PgbackrestError::Garbage`] when the program is something else, or it can't be asked.
     pub fn version(&self) -> Result<PgBackRestVersion, PgbackrestError> {
         let query = Query::Version;
-        let stdout = self.data(&query)?;
+        let stdout = self.answer(&query)?;
         let version = PgBackRestVersion::parse(&String::from_utf8_lossy(&stdout))
             .map_err(|error| self.garbage(&query, &stdout, error.to_string()))?;
         if version < OLDEST {
@@ -184,7 +184,7 @@ impl Pgbackrest {
         set: Option<&str>,
         repository: Option<u32>,
     ) -> Result<Vec<u8>, PgbackrestError> {
-        self.data(&Query::Info { stanza, set, repository })
+        self.answer(&Query::Info { stanza, set, repository })
     }
 
     /// What is below `path` in a repository. A path that does not exist is empty.
@@ -193,7 +193,7 @@ impl Pgbackrest {
     /// When it can't be asked, ends with an error or prints something else.
     pub fn list(&self, repository: u32, path: &str, recurse: bool) -> Result<RepoListing, PgbackrestError> {
         let query = Query::List { repository, path, recurse };
-        let stdout = self.data(&query)?;
+        let stdout = self.answer(&query)?;
         RepoListing::parse(&stdout).map_err(|reason| self.garbage(&query, &stdout, reason))
     }
 
@@ -216,8 +216,14 @@ impl Pgbackrest {
     /// not understand, the line is left out: it may be a passphrase, or a part of a decrypted information file.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
-        let config = self.configuration().unwrap_or_else(|_| BackrestConfig::of_environment(&self.variables()));
+        let config = self.configuration().unwrap_or_else(|_| self.variables_only());
         config.redact(&without_quoted_lines(text))
+    }
+
+    /// What the environment alone configures.
+    #[must_use]
+    pub fn variables_only(&self) -> BackrestConfig {
+        BackrestConfig::of_environment(&self.variables())
     }
 
     fn variables(&self) -> BTreeMap<String, String> {
@@ -280,7 +286,11 @@ impl Pgbackrest {
         Ok(answer)
     }
 
-    fn data(&self, query: &Query<'_>) -> Result<Vec<u8>, PgbackrestError> {
+    /// What a question that was answered with success has on stdout.
+    ///
+    /// # Errors
+    /// When it can't be asked or ends with an error.
+    pub fn answer(&self, query: &Query<'_>) -> Result<Vec<u8>, PgbackrestError> {
         let answer = self.ask(query)?;
         self.accepted(query, answer)
     }

@@ -18,7 +18,9 @@ pub use load::ConfigError;
 pub use names::{is_secret_option, is_secret_variable};
 pub use secrets::{REDACTED, Secret};
 
-use crate::engine::pgbackrest_config::names::{current_name, index, is_data_directory, is_list};
+use crate::engine::pgbackrest_config::names::{
+    current_name, index, is_data_directory, is_list, is_place_of_repository,
+};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -131,6 +133,20 @@ impl BackrestConfig {
         self.repositories_in(&sections(None, None))
     }
 
+    /// Whether the stanza's own section says where a repository is or how to read it: `pgbackrest info` without a stanza
+    /// does not look there.
+    #[must_use]
+    pub fn sets_own_repositories(&self, stanza: &str) -> bool {
+        self.sets_repositories_in(stanza)
+    }
+
+    /// The same for `[global]` and the environment.
+    #[must_use]
+    pub fn sets_global_repositories(&self) -> bool {
+        self.sets_repositories_in("global")
+            || self.entries.iter().any(|entry| entry.section.is_none() && is_place_of_repository(&entry.option))
+    }
+
     /// Whether WAL is archived or fetched asynchronously for the stanza, by any of its commands.
     #[must_use]
     pub fn archive_async(&self, stanza: &str) -> bool {
@@ -178,6 +194,12 @@ impl BackrestConfig {
             }
         }
         Vec::new()
+    }
+
+    fn sets_repositories_in(&self, name: &str) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.section.as_deref().map(base) == Some(name) && index(&entry.option, "repo").is_some())
     }
 
     fn repositories_in(&self, sections: &[String]) -> Vec<ConfiguredRepository> {

@@ -49,6 +49,13 @@ pub(super) fn is_data_directory(option: &str) -> bool {
     index(option, "pg").is_some() && option.split_once('-').is_some_and(|(_, name)| name == "path")
 }
 
+/// Whether an option says where a repository is or how to read it, rather than how to write or expire.
+pub(super) fn is_place_of_repository(option: &str) -> bool {
+    const WRITING: [&str; 5] = ["retention", "bundle", "block", "hardlink", "symlink"];
+    let name = option.split_once('-').map_or("", |(_, name)| name);
+    index(option, "repo").is_some() && !WRITING.iter().any(|word| name.starts_with(word))
+}
+
 /// Whether an option may be repeated; in the environment its values are separated by colons.
 pub(super) fn is_list(option: &str) -> bool {
     matches!(
