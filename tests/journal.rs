@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is the test's failure")]
 
+mod sample_plan;
 mod sample_run;
 
 use lifeboat::domain::event::{Entry, RunEvent, RunOutcome};
@@ -16,8 +17,18 @@ fn sample() -> (Vec<Vec<u8>>, Vec<Entry>) {
     sample_run::write(sample_run::events())
 }
 
+/// A short run of the same plan's first two steps: small enough to be altered in every byte.
+fn short_events() -> Vec<RunEvent> {
+    let mut events: Vec<RunEvent> = sample_run::events().into_iter().take(8).collect();
+    if let RunEvent::RunCreated { plan, .. } = &mut events[0] {
+        plan.steps.truncate(2);
+    }
+    events.push(RunEvent::RunEnded { outcome: RunOutcome::Done, result: std::collections::BTreeMap::new() });
+    events
+}
+
 fn short() -> (Vec<Vec<u8>>, Vec<Entry>) {
-    sample_run::write(sample_run::short_events())
+    sample_run::write(short_events())
 }
 
 fn fixture() -> PathBuf {
@@ -406,7 +417,7 @@ fn child_appends_until_it_fails() {
     let mut good = first.sequence;
     let text = "a note that takes room ".repeat(400);
     let error = loop {
-        match journal.append(RunEvent::NoteWritten { by: sample_run::anna(), text: text.clone() }) {
+        match journal.append(RunEvent::NoteWritten { by: sample_plan::anna(), text: text.clone() }) {
             Ok(entry) => good = entry.sequence,
             Err(error) => break error,
         }

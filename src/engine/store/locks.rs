@@ -55,17 +55,24 @@ impl Store {
     }
 }
 
-/// Takes the exclusive lock. A question by [`crate::engine::store::RunFolder::is_runner_alive`] holds it shared for
-/// some microseconds, so a refusal counts only when it lasts.
+/// Takes the exclusive lock. Those who only ask ([`crate::engine::store::RunFolder::is_runner_alive`]) hold it shared
+/// for some microseconds: where a shared lock can still be had, nobody holds it in earnest, and it is tried again.
 pub(crate) fn take(file: &File, path: &Path) -> Result<bool, StoreError> {
-    for _ in 0..20 {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(5)),
-            Err(errno) => return Err(StoreError::io("locking", path, errno.into())),
+    let lock = |operation| match rustix::fs::flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(StoreError::io("locking", path, errno.into())),
+    };
+    loop {
+        if lock(FlockOperation::NonBlockingLockExclusive)? {
+            return Ok(true);
         }
+        if !lock(FlockOperation::NonBlockingLockShared)? {
+            return Ok(false);
+        }
+        lock(FlockOperation::Unlock)?;
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(false)
 }
 
 /// Resolves links in the part of the path that exists and appends the rest.

@@ -203,6 +203,9 @@ fn make_directories(path: &Path) -> Result<(), StoreError> {
     }
     match std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path) {
         Ok(()) => path.parent().map_or(Ok(()), sync_directory),
+        Err(source) if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+            Err(StoreError::NotWritable { path: path.to_owned(), source })
+        }
         Err(source) => Err(StoreError::io("making", path, source)),
     }
 }
