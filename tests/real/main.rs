@@ -1,0 +1,7 @@
+//! Tests on real PostgreSQL and real pgBackRest.
+//!
+//! They need both installed (`make install-needs`), and fail where they are not: none is skipped.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod lab;
+mod rehearsal;
