@@ -3,6 +3,7 @@
 //! Output is hostile: what is kept of it is bounded and cleaned before anything else sees it.
 
 use crate::domain::plan::{Capture, CaptureFrom, Step};
+use crate::domain::text::clean;
 use std::collections::BTreeMap;
 
 /// The most a captured value may hold, in bytes: it goes into the journal, the transcript and argument lists.
@@ -91,7 +92,7 @@ fn one(capture: &Capture, text: &str) -> Result<String, ExtractError> {
     if value.len() > MOST_VALUE_BYTES {
         return Err(ExtractError::TooLong { name: name(), bytes: value.len() });
     }
-    Ok(visible(&value))
+    Ok(clean(&value))
 }
 
 /// The cell of `column` in the first row below the header.
@@ -99,7 +100,7 @@ fn cell(name: &str, column: &str, text: &str) -> Result<String, ExtractError> {
     let bad = || ExtractError::BadCsv { name: name.to_owned() };
     let (header, rest) = record(text).ok_or_else(bad)?;
     let position = header.iter().position(|found| found == column).ok_or_else(|| {
-        let mut found = visible(&header.join(", "));
+        let mut found = clean(&header.join(", "));
         found.truncate(found.char_indices().nth(200).map_or(found.len(), |(at, _)| at));
         ExtractError::NoColumn { name: name.to_owned(), column: column.to_owned(), found }
     })?;
@@ -152,27 +153,6 @@ fn quoted(inside: &str) -> Option<(String, &str)> {
             None => return Some((cell, rest)),
         }
     }
-}
-
-/// Control characters and those that turn the direction of text become marks that can be seen.
-fn visible(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '\0'..='\u{1f}' => clean.push(char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}')),
-            '\u{7f}' => clean.push('\u{2421}'),
-            '\u{80}'..='\u{9f}'
-            | '\u{61c}'
-            | '\u{200e}'
-            | '\u{200f}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}' => clean.push_str(&format!("<U+{:04X}>", u32::from(letter))),
-            _ => clean.push(letter),
-        }
-    }
-    clean
 }
 
 /// What does not hold of the values that `step` expects, in words; empty when all of it holds.
@@ -286,7 +266,7 @@ mod tests {
             let output = format!("{header}\n{}\n", line(cells.clone()));
             for (index, cell) in cells.iter().enumerate() {
                 let found = read(CaptureFrom::Column(format!("c{index}")), &output).unwrap();
-                prop_assert_eq!(found, visible(cell));
+                prop_assert_eq!(found, clean(cell));
             }
         }
     }

@@ -3,5 +3,6 @@
 pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod plan_text;
 pub mod shell;
 pub mod text;

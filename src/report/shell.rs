@@ -1,1 +1,261 @@
-//! Layout: shell.
+//! Layout: a plan as a POSIX shell script, for the hour in which Lifeboat itself can't be used.
+//!
+//! Lifeboat never runs it. Every argument stands in single quotes, so that a shell reads it as the one
+//! argument it is; a value that a step captures is a variable, and where it can't be read by `sed` the
+//! script asks for it.
+
+use crate::domain::plan::{Argument, CaptureFrom, CommandLine, Milestone, Piece, Plan, Shown, Step, StepKind, When};
+use crate::domain::text::clean;
+use std::collections::BTreeSet;
+
+/// `text` as one word of a POSIX shell.
+#[must_use]
+pub fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// An argument as one word: text in single quotes, captured values as variables in double quotes.
+#[must_use]
+pub fn word(argument: &Argument) -> String {
+    let words: String = argument
+        .pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) if text.is_empty() => String::new(),
+            Piece::Text(text) => quote(text),
+            Piece::Capture(name) => format!("\"${{{}}}\"", variable(name)),
+        })
+        .collect();
+    if words.is_empty() { "''".into() } else { words }
+}
+
+/// The variable that holds a captured value; a hexadecimal tail keeps `a-b.c` and `a.b-c` apart.
+fn variable(name: &str) -> String {
+    let plain: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    let marks: String =
+        name.bytes().filter(|byte| !byte.is_ascii_alphanumeric()).map(|byte| format!("{byte:02x}")).collect();
+    format!("v_{plain}_{marks}")
+}
+
+/// The whole script.
+#[must_use]
+pub fn plan(plan: &Plan) -> String {
+    let mut out = Script(String::new());
+    out.head(plan);
+    let awaited: BTreeSet<&str> =
+        plan.steps.iter().filter(|step| step.ruled_out.is_none()).flat_map(Step::pending).collect();
+    for (index, step) in plan.steps.iter().enumerate() {
+        out.step(index + 1, step, &awaited);
+    }
+    out.line("say 'end of the plan'");
+    out.line("exit \"$failed\"");
+    out.0
+}
+
+struct Script(String);
+
+impl Script {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    /// Every line of `text` as a comment: a line end in it must not end the comment.
+    fn comment(&mut self, text: &str) {
+        for line in text.lines() {
+            let line = clean(line);
+            self.line(format!("# {line}").trim_end());
+        }
+    }
+
+    fn head(&mut self, plan: &Plan) {
+        self.line("#!/bin/sh");
+        self.comment(&format!("{}: {}", plan.runbook, plan.title));
+        self.comment(&format!("Plan {}. Read it before you run it, as the user named by USER below.", plan.seal));
+        self.comment("Lifeboat's journal, locks and repeated reading of facts are missing here: you are all of that.");
+        for (name, value) in &plan.parameters {
+            self.comment(&format!("parameter {name} = {}", value.replace('\n', " ")));
+        }
+        for (name, value) in &plan.facts.identity {
+            self.comment(&format!("fact {name} = {}", value.replace('\n', " ")));
+        }
+        self.line("set -u");
+        self.line("umask 077");
+        for (name, value) in &plan.environment {
+            if plan.secret_environment.contains(name) || value == "<set>" {
+                continue;
+            }
+            self.line(&format!("export {name}={}", quote(value)));
+        }
+        for name in &plan.secret_environment {
+            self.comment("A secret: set it before, and not on a command line.");
+            self.line(&format!(": \"${{{name}:?is a secret that has to be set in the environment}}\""));
+        }
+        self.line("failed=0");
+        self.line("say() { printf '\\n== %s\\n' \"$*\"; }");
+        self.line("step_failed() { failed=1; printf '\\n!! step %s failed (%s): %s\\n' \"$1\" \"$2\" \"$3\" >&2; }");
+        self.line("ask() { printf '%s' \"$1\"; IFS= read -r reply || exit 3; }");
+    }
+
+    fn step(&mut self, number: usize, step: &Step, awaited: &BTreeSet<&str>) {
+        self.line("");
+        self.comment(&format!("---- {number}. {}: {}", step.id, step.title));
+        self.comment(&step.why);
+        if let Some(reason) = &step.ruled_out {
+            self.comment(&format!("Not done here: {reason}."));
+            return;
+        }
+        if step.destructive {
+            self.comment("CAN'T BE UNDONE.");
+        }
+        if !step.repeat.is_empty() {
+            self.comment(&format!("To repeat it: {}", step.repeat));
+        }
+        match step.when {
+            When::Success => self.line("if [ \"$failed\" -eq 0 ]; then"),
+            When::Always => self.line("if :; then"),
+            When::Failure => self.line("if [ \"$failed\" -ne 0 ]; then"),
+        }
+        self.line(&format!("say {}", quote(&clean(&format!("{number}. {}", step.title)))));
+        self.body(step, awaited);
+        self.line("fi");
+    }
+
+    fn body(&mut self, step: &Step, awaited: &BTreeSet<&str>) {
+        match &step.kind {
+            StepKind::Check { check, with } => {
+                let with: Vec<String> = with.iter().map(|(name, value)| format!("{name} {value}")).collect();
+                self.comment(&format!("Verify by hand: {check} ({})", with.join(", ").replace('\n', " ")));
+                let question = format!("verify '{check}': does it hold? [yes] ");
+                self.line(&format!("ask {}", quote(&clean(&question))));
+                self.line(&format!("[ \"$reply\" = yes ] || {}", failure(step, "'not verified'")));
+            }
+            StepKind::Command { command } | StepKind::Sql { command } => self.command(step, command, awaited),
+            StepKind::Stop { server, command } => {
+                self.line(&format!(
+                    "if kill -0 \"${{{}:-0}}\" 2>/dev/null && [ -n \"${{{}:-}}\" ]; then",
+                    pid(server.as_str()),
+                    pid(server.as_str())
+                ));
+                self.command(step, command, awaited);
+                self.line("else say 'that server does not run'");
+                self.line("fi");
+            }
+            StepKind::Server { command } => self.server(step, command),
+            StepKind::Wait { server, until } => self.wait(step, server.as_str(), *until),
+            StepKind::Gate { answer, shows } => self.gate(answer, shows),
+            StepKind::Note { text } => self.line(&format!("printf '%s\\n' {}", word(text))),
+        }
+    }
+
+    fn gate(&mut self, answer: &str, shows: &[Shown]) {
+        for shown in shows {
+            self.line(&format!("printf '   %-14s %s\\n' {} {}", quote(&clean(&shown.label)), word(&shown.value)));
+        }
+        self.line(&format!("ask {}", quote(&format!("Type {} to go on: ", clean(answer)))));
+        self.line(&format!(
+            "[ \"$reply\" = {} ] || {{ echo 'not approved: nothing more is done' >&2; exit 3; }}",
+            quote(answer)
+        ));
+    }
+
+    fn server(&mut self, step: &Step, command: &CommandLine) {
+        let (log, pid) = (log(step.id.as_str()), pid(step.id.as_str()));
+        self.line(&format!("{log}=$(mktemp) || exit 1"));
+        self.line(&format!("say \"its log: ${log}\""));
+        self.line(&format!("{} >\"${log}\" 2>&1 </dev/null &", invocation(command)));
+        self.line(&format!("{pid}=$!"));
+        self.line(&format!("until grep -q 'ready to accept' \"${log}\"; do"));
+        self.line(&format!("kill -0 \"${pid}\" 2>/dev/null || {{ {}; break; }}", failure(step, "'it ended'")));
+        self.line("sleep 1");
+        self.line("done");
+    }
+
+    fn wait(&mut self, step: &Step, server: &str, until: Milestone) {
+        let (log, pid) = (log(server), pid(server));
+        let pattern = match until {
+            Milestone::Consistent => "consistent recovery state reached at",
+            Milestone::TargetReached => "recovery stopping \\|redo done at",
+            Milestone::Promoted => "archive recovery complete",
+        };
+        self.line(&format!("until grep -q {} \"${log}\"; do", quote(pattern)));
+        self.line(&format!("kill -0 \"${pid}\" 2>/dev/null || {{ {}; break; }}", failure(step, "'the server ended'")));
+        self.line("sleep 1");
+        self.line("done");
+        self.line(&format!("grep {} \"${log}\"", quote(pattern)));
+    }
+
+    fn command(&mut self, step: &Step, command: &CommandLine, awaited: &BTreeSet<&str>) {
+        let keeps = !step.captures.is_empty();
+        let invocation = invocation(command);
+        if keeps {
+            self.line(&format!("output=$({invocation})"));
+        } else {
+            self.line(&invocation);
+        }
+        let codes: Vec<String> = command.success.iter().map(ToString::to_string).collect();
+        self.line("status=$?");
+        if keeps {
+            self.line("printf '%s\\n' \"$output\"");
+        }
+        let codes = if codes.is_empty() { "none".to_owned() } else { codes.join("|") };
+        self.line(&format!("case $status in {codes}) ;; *) {} ;; esac", failure(step, "\"exit $status\"")));
+        for capture in &step.captures {
+            let name = format!("{}.{}", step.id, capture.name);
+            if awaited.contains(name.as_str()) {
+                self.capture(&name, &capture.from);
+            }
+            if let Some(expected) = step.expect.get(&capture.name) {
+                self.comment(
+                    &format!("Verify in the output: {} has to be {expected}", capture.name).replace('\n', " "),
+                );
+            }
+        }
+    }
+
+    fn capture(&mut self, name: &str, from: &CaptureFrom) {
+        let variable = variable(name);
+        match from {
+            CaptureFrom::Whole => self.line(&format!("{variable}=$output")),
+            CaptureFrom::Line(prefix) => {
+                let pattern: String = prefix
+                    .chars()
+                    .flat_map(|letter| if r"\/.*[]^$".contains(letter) { vec!['\\', letter] } else { vec![letter] })
+                    .collect();
+                let program = quote(&format!("s/^{pattern}[[:space:]]*//p"));
+                self.line(&format!("{variable}=$(printf '%s\\n' \"$output\" | sed -n {program} | head -n 1)"));
+            }
+            CaptureFrom::Column(column) => {
+                let question = format!("value of column {column} above ({name}): ");
+                self.line(&format!("ask {}", quote(&clean(&question))));
+                self.line(&format!("{variable}=$reply"));
+            }
+        }
+    }
+}
+
+fn log(server: &str) -> String {
+    format!("log_{}", variable(server))
+}
+
+fn pid(server: &str) -> String {
+    format!("pid_{}", variable(server))
+}
+
+fn failure(step: &Step, how: &str) -> String {
+    let meaning = clean(&step.failure.lines().map(str::trim).collect::<Vec<_>>().join(" "));
+    format!("step_failed {} {how} {}", quote(step.id.as_str()), quote(&meaning))
+}
+
+/// The command in a subshell of its own, in its directory, with what it adds to the environment.
+fn invocation(command: &CommandLine) -> String {
+    let directory = command.directory.as_ref().map_or_else(|| "/".into(), |directory| directory.to_string_lossy());
+    let argv: Vec<String> = command.argv.iter().map(word).collect();
+    let mut words = vec!["exec".to_owned()];
+    if !command.env.is_empty() {
+        words.push("env".into());
+        words.extend(command.env.iter().map(|(name, value)| format!("{name}={}", word(value))));
+    }
+    words.extend(argv);
+    format!("( cd {} && {} )", quote(&directory), words.join(" "))
+}

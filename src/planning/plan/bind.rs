@@ -2,6 +2,7 @@
 
 use crate::domain::digest::Digest;
 use crate::domain::plan::{CommandLine, Plan, Shown, Step, StepKind};
+use crate::domain::text::clean;
 use crate::planning::plan::resolve::{Resolver, Values};
 use crate::planning::plan::{BindError, KnownFacts, seal};
 use crate::planning::runbook::{
@@ -84,7 +85,7 @@ fn parameters(
 
 /// A value for a message: short, and nothing in it moves a cursor.
 fn shown(value: &str) -> String {
-    value.chars().take(60).map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    clean(&value.chars().take(60).collect::<String>())
 }
 
 /// The reason why a condition does not hold.
