@@ -13,15 +13,15 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// Tells the test program to be the child. Its name lets it through to the next program.
-const CHILD: &str = "LIFEBOAT_TEST_CHILD";
+/// Tells the test program to be the child: an argument, since sudo may drop every variable.
+const CHILD: &str = "--skip=nothing-but-the-child";
 /// The data directory for the child.
 const DATA: &str = "LIFEBOAT_TEST_DATA";
 
 /// Not a test by itself: what [`start`] starts.
 #[test]
 fn child() {
-    if std::env::var_os(CHILD).is_none() {
+    if !std::env::args_os().any(|argument| argument == CHILD) {
         return;
     }
     let data = std::env::var_os(DATA).map(PathBuf::from);
@@ -84,9 +84,9 @@ fn start_in(below: &[&str], user: &str, program: &Path, variables: &[(&str, &str
         .arg(format!("--reuid={}", account.uid))
         .arg(format!("--regid={}", account.gid))
         .args(["--init-groups", "--"]);
-    command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", &format!("{CHILD}=1")]);
+    command.args(["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]);
     command.args(variables.iter().map(|(name, value)| format!("{name}={value}")));
-    command.arg(program).args(["--exact", "child", "--nocapture", "--test-threads=1"]).args(more);
+    command.arg(program).args(["--exact", "child", "--nocapture", "--test-threads=1", CHILD]).args(more);
     let output = command.current_dir("/usr").output().unwrap();
     let said = text(&output);
     assert!(!said.contains("sudo: a password") || user != "root", "these tests need root or a sudo without a password");

@@ -204,7 +204,7 @@ fn through_sudo(
     command.args(&start);
     match asked {
         Answer::Yes => {
-            command.arg("/usr/bin/env").args(plain);
+            command.arg("/usr/bin/env").args(plain).current_dir("/");
         }
         Answer::No => {
             return Err(IdentityError::NotExecutable {
@@ -215,7 +215,8 @@ fn through_sudo(
             });
         }
         Answer::Refused(reason) => {
-            // A careful host allows this program only: then nothing can be handed on beside it.
+            // A careful host allows this program only: then nothing can be handed on beside it, not even the
+            // folder it was typed in, which therefore stays.
             let version = [program.path.as_os_str(), OsStr::new("--version")];
             if matches!(ask(account, &start, &version)?, Answer::Refused(_)) {
                 let as_root = format!("{} {}", quoted(program.path.as_os_str()), line(arguments));
@@ -241,7 +242,7 @@ fn through_sudo(
             }
         }
     }
-    let error = command.arg(&program.path).args(arguments).current_dir("/").exec();
+    let error = command.arg(&program.path).args(arguments).exec();
     Err(failed_to_start(account, "sudo", &error, "log in as that account or as root"))
 }
 
