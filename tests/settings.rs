@@ -79,6 +79,8 @@ fn a_typo_names_file_line_column_and_the_nearest_key() {
     assert!(said.contains(":2:1: ") && said.contains("belongs under [pgbackrest]"), "{said}");
     let said = refusal("[operator]\ncolour = 'red'\n");
     assert!(said.contains("no key 'colour' (known: timezone)"), "{said}");
+    let said = refusal("[operator]\n\"\\u001b[2J\" = 'red'\n");
+    assert!(said.contains(":2:1: ") && !said.contains('\u{1b}'), "{said}");
 }
 
 #[test]

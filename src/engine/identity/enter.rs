@@ -1,5 +1,6 @@
 //! Becoming the owner by executing the program again.
 
+use crate::domain::text::clean;
 use crate::engine::identity::carried::{assignments, environment, quoted};
 use crate::engine::identity::{
     Account, ENTERED, EXECUTABLE, IdentityError, OPERATOR, PATH_OPTIONS, WORKING_DIRECTORY, absolute_arguments,
@@ -285,6 +286,5 @@ fn ask(account: &Account, start: &[OsString], command: &[&OsStr]) -> Result<Answ
     if !words.iter().any(of_sudo) {
         return Ok(Answer::No);
     }
-    let visible = |letter: char| if letter.is_control() { '?' } else { letter };
-    Ok(Answer::Refused(words.join("; ").chars().map(visible).collect()))
+    Ok(Answer::Refused(clean(&words.join("; "))))
 }

@@ -1,1 +1,0 @@
-//! Which backup set serves a target.
