@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't set itself up should stop")]
 
 use lifeboat::engine::environment::BaseEnvironment;
-use lifeboat::engine::identity::{account_by_name, enter, operator_name, resolve};
+use lifeboat::engine::identity::{account_by_name, enter, operator_name, program_to_execute, program_to_show, resolve};
 use lifeboat::settings::Settings;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,7 +32,10 @@ fn child() {
             let environment: Vec<String> =
                 std::env::vars().map(|(name, value)| format!("env {name}={value}")).collect();
             let base = BaseEnvironment::from_process().unwrap();
+            let again = Command::new(program_to_execute()).arg("--list").output().unwrap();
             let told = [
+                format!("shown={}", program_to_show().unwrap().display()),
+                format!("again={}", text(&again).contains("child: test")),
                 format!("account={}", already.account.name),
                 format!("operator={}", operator_name()),
                 format!("folder={}", std::env::current_dir().unwrap().display()),
@@ -185,7 +188,8 @@ fn a_program_in_a_folder_of_root_is_executed_all_the_same() {
     let place = place("closed", 0o700);
     let said = start("root", &place.program, &[], &[]);
     assert_is_postgres(&said);
-    assert!(has(&said, &format!("env LIFEBOAT_EXECUTABLE={}", place.program.display())), "{said}");
+    assert!(has(&said, &format!("shown={}", place.program.display())), "{said}");
+    assert!(has(&said, "again=true"), "helpers start from there too: {said}");
     assert!(place.folder.path().exists());
 }
 

@@ -91,6 +91,23 @@ pub fn resolve(path: &Path) -> PathBuf {
     directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path))
 }
 
+/// What to execute to start this very program again as a helper: by the kernel's own link, since its path may
+/// lie where this account can't go, or hold a newer version by now.
+#[must_use]
+pub fn program_to_execute() -> &'static Path {
+    Path::new("/proc/self/exe")
+}
+
+/// The path of this program as it is shown in plans. It may lie where this account can't go.
+///
+/// # Errors
+/// [`IdentityError::Own`] when the kernel does not tell it.
+pub fn program_to_show() -> Result<PathBuf, IdentityError> {
+    let entered = std::env::var_os(EXECUTABLE).filter(|_| std::env::var_os(ENTERED).is_some()).map(PathBuf::from);
+    let what = "this program's own path can't be read";
+    entered.map_or_else(std::env::current_exe, Ok).map_err(|source| IdentityError::Own { what, source })
+}
+
 fn name_of(uid: u32) -> String {
     account_by_uid(uid).map_or_else(|| format!("uid {uid}"), |account| account.name)
 }
@@ -106,11 +123,9 @@ impl Program {
     fn own() -> Result<Program, IdentityError> {
         let own = |what| move |source| IdentityError::Own { what, source };
         // Opened before anything else: afterwards it can be executed wherever it lies.
-        let file = std::fs::File::open("/proc/self/exe").map_err(own("this program's own file can't be opened"))?;
+        let file = std::fs::File::open(program_to_execute()).map_err(own("this program's own file can't be opened"))?;
         let metadata = file.metadata().map_err(own("this program's own file can't be read"))?;
-        let entered = std::env::var_os(EXECUTABLE).filter(|_| std::env::var_os(ENTERED).is_some()).map(PathBuf::from);
-        let path =
-            entered.map_or_else(std::env::current_exe, Ok).map_err(own("this program's own path can't be read"))?;
+        let path = program_to_show()?;
         Ok(Program { path, file, metadata })
     }
 
