@@ -1,12 +1,14 @@
 //! One backup set, kept small: an inventory may hold hundreds of thousands.
 
 use crate::domain::info::raw::RawBackup;
-use crate::domain::info::units::{Bytes, DatabaseId};
+use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey};
 use crate::domain::label::{BackupKind, BackupLabel, Member};
 use crate::domain::lsn::Lsn;
 use crate::domain::version::PgBackRestVersion;
-use crate::domain::wal::WalSegment;
+use crate::domain::wal::{TimelineId, WalSegment};
 use chrono::{DateTime, Utc};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// The WAL segments from the start of a backup to its end: without all of them it can't become consistent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +35,6 @@ pub struct BlockMaps {
     pub size: Option<Bytes>,
     /// Block maps written by this backup.
     pub delta: Option<Bytes>,
-}
-
-/// A remark that somebody attached to a set, cleaned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Annotation {
-    /// Its name.
-    pub key: Box<str>,
-    /// Its text.
-    pub value: Box<str>,
 }
 
 /// A database in a set; `template0` and `template1` are never listed.
@@ -94,19 +87,28 @@ pub struct BackupSet {
     label: BackupLabel,
     prior: Option<Member>,
     references: Box<[Member]>,
-    wal: Option<WalRange>,
-    lsn: Option<LsnRange>,
+    /// Name, line end, text, line end, and so on: cleaned text has no line ends. Shared by sets with the same ones.
+    annotations: Option<Arc<str>>,
+    rare: Option<Box<Rare>>,
+    /// Both zero for an offline backup: timeline 0 does not exist.
+    wal: WalRange,
+    repository: RepositoryKey,
+    database: DatabaseId,
+    /// Both zero where it is not told: position 0 does not exist.
+    lsn: LsnRange,
     start: i64,
     stop: i64,
     database_bytes: u64,
     copied_bytes: u64,
     repository_bytes: OptionalBytes,
     repository_added: OptionalBytes,
-    database: DatabaseId,
-    error: Option<bool>,
     made_by: Option<PgBackRestVersion>,
-    rare: Option<Box<Rare>>,
+    error: Option<bool>,
 }
+
+const NO_SEGMENT: WalSegment = WalSegment { timeline: TimelineId(0), log: 0, seg: 0 };
+const NO_WAL: WalRange = WalRange { start: NO_SEGMENT, stop: NO_SEGMENT };
+const NO_LSN: LsnRange = LsnRange { start: Lsn(0), stop: Lsn(0) };
 
 /// `Option<u64>` in eight bytes; no size reaches `u64::MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,10 +124,30 @@ impl OptionalBytes {
     }
 }
 
+/// The annotations seen last: jobs write the same ones into every set, and they are kept once.
+#[derive(Default)]
+pub(crate) struct Remarks(VecDeque<Arc<str>>);
+
+impl Remarks {
+    /// How many are looked through.
+    const MOST: usize = 8;
+
+    fn share(&mut self, text: String) -> Arc<str> {
+        if let Some(known) = self.0.iter().find(|known| ***known == *text) {
+            return Arc::clone(known);
+        }
+        if self.0.len() == Remarks::MOST {
+            self.0.pop_front();
+        }
+        let text: Arc<str> = text.into();
+        self.0.push_back(Arc::clone(&text));
+        text
+    }
+}
+
 /// What most sets don't have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Rare {
-    annotations: Vec<Annotation>,
     blocks: Option<BlockMaps>,
     detail: Option<SetDetail>,
     /// pgBackRest never writes these two; they are kept so that damage is seen as damage.
@@ -139,13 +161,19 @@ impl BackupSet {
     /// # Errors
     /// In words, when what every set has is missing or damaged: a set that is half understood is not shown as a whole
     /// one.
-    pub(crate) fn from_raw(raw: RawBackup<'_>) -> Result<BackupSet, String> {
+    pub(crate) fn from_raw(
+        repository: RepositoryKey,
+        mut raw: RawBackup<'_>,
+        remarks: &mut Remarks,
+    ) -> Result<BackupSet, String> {
         let label = raw.label.as_ref().ok_or("a backup set without a label")?;
         let label = BackupLabel::parse(&label.0).map_err(|error| error.to_string())?;
-        BackupSet::with_label(label, raw).map_err(|what| format!("backup set {label}: {what}"))
+        let annotations = raw.annotation.take().map(|annotations| remarks.share(annotations.0));
+        let set = BackupSet::with_label(repository, label, raw);
+        set.map(|set| BackupSet { annotations, ..set }).map_err(|what| format!("backup set {label}: {what}"))
     }
 
-    fn with_label(label: BackupLabel, raw: RawBackup<'_>) -> Result<BackupSet, String> {
+    fn with_label(repository: RepositoryKey, label: BackupLabel, raw: RawBackup<'_>) -> Result<BackupSet, String> {
         let mut rare = Rare::default();
         let is_own = |other: &BackupLabel| other.full() == label.full();
         let prior = match raw.prior {
@@ -167,12 +195,11 @@ impl BackupSet {
         }
         let database = raw.database.and_then(|database| database.id).ok_or("no database id")?;
         let info = raw.info.ok_or("no sizes")?;
-        let repository = info.repository.unwrap_or_default();
-        if repository.size_map.is_some() || repository.delta_map.is_some() {
-            let (size, delta) = (repository.size_map.map(Bytes), repository.delta_map.map(Bytes));
+        let sizes = info.repository.unwrap_or_default();
+        if sizes.size_map.is_some() || sizes.delta_map.is_some() {
+            let (size, delta) = (sizes.size_map.map(Bytes), sizes.delta_map.map(Bytes));
             rare.blocks = Some(BlockMaps { size, delta });
         }
-        rare.annotations = raw.annotation.map_or_else(Vec::new, |annotations| annotations.0);
         if raw.database_ref.is_some() || raw.tablespace.is_some() || raw.link.is_some() || raw.error_list.is_some() {
             rare.detail = Some(SetDetail {
                 databases: raw.database_ref.unwrap_or_default(),
@@ -186,19 +213,27 @@ impl BackupSet {
             label,
             prior,
             references: references.into_iter().map(BackupLabel::member).collect(),
-            wal: range(raw.archive, WalSegment::parse)?.map(|(start, stop)| WalRange { start, stop }),
-            lsn: range(raw.lsn, Lsn::parse)?.map(|(start, stop)| LsnRange { start, stop }),
+            wal: range(raw.archive, WalSegment::parse)?.map_or(NO_WAL, |(start, stop)| WalRange { start, stop }),
+            lsn: range(raw.lsn, Lsn::parse)?.map_or(NO_LSN, |(start, stop)| LsnRange { start, stop }),
             start,
             stop,
             database_bytes: info.size.ok_or("no size")?,
             copied_bytes: info.delta.unwrap_or(0),
-            repository_bytes: OptionalBytes::new(repository.size),
-            repository_added: OptionalBytes::new(repository.delta),
+            repository_bytes: OptionalBytes::new(sizes.size),
+            repository_added: OptionalBytes::new(sizes.delta),
+            repository,
             database: DatabaseId(database),
+            annotations: None,
             error: raw.error,
             made_by: version.and_then(|text| PgBackRestVersion::parse(&text.0).ok()),
             rare: (rare != Rare::default()).then(|| Box::new(rare)),
         })
+    }
+
+    /// The repository it lies in.
+    #[must_use]
+    pub fn repository(&self) -> RepositoryKey {
+        self.repository
     }
 
     /// Its label.
@@ -232,13 +267,13 @@ impl BackupSet {
     /// Its WAL; none for a backup taken with `--no-online`.
     #[must_use]
     pub fn wal(&self) -> Option<WalRange> {
-        self.wal
+        (self.wal != NO_WAL).then_some(self.wal)
     }
 
     /// Its positions; none for offline backups and those made before 2.38.
     #[must_use]
     pub fn lsn(&self) -> Option<LsnRange> {
-        self.lsn
+        (self.lsn != NO_LSN).then_some(self.lsn)
     }
 
     /// When it began.
@@ -302,10 +337,10 @@ impl BackupSet {
         self.made_by
     }
 
-    /// Remarks attached to it.
-    #[must_use]
-    pub fn annotations(&self) -> &[Annotation] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.annotations)
+    /// Remarks attached to it, name and text, in the order of the names; cleaned.
+    pub fn annotations(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mut lines = self.annotations.as_deref().unwrap_or_default().lines();
+        std::iter::from_fn(move || Some((lines.next()?, lines.next()?)))
     }
 
     /// What only a question for this one set tells.
@@ -329,4 +364,15 @@ fn range<T, E: std::fmt::Display>(
     };
     let parse = |text: &str| parse(text).map_err(|error| error.to_string());
     Ok(Some((parse(&start.0)?, parse(&stop.0)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::info::stanza::UnreadableSet;
+
+    #[test]
+    fn a_set_is_small() {
+        assert!(size_of::<Result<BackupSet, UnreadableSet>>() <= 184, "{}", size_of::<Result<BackupSet, UnreadableSet>>());
+    }
 }

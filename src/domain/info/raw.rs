@@ -1,6 +1,6 @@
 //! The document's own shape of a backup set. It borrows from the document's bytes and lives for one set only.
 
-use crate::domain::info::backup::{Annotation, DatabaseRef, Link, Tablespace};
+use crate::domain::info::backup::{DatabaseRef, Link, Tablespace};
 use crate::domain::info::scalar::Text;
 use crate::domain::label::BackupLabel;
 use serde::Deserialize;
@@ -105,8 +105,8 @@ impl<'de> Deserialize<'de> for References {
     }
 }
 
-/// Annotations in the order of the document.
-pub(crate) struct Annotations(pub(crate) Vec<Annotation>);
+/// Annotations in the order of the document: name, line end, text, line end.
+pub(crate) struct Annotations(pub(crate) String);
 
 impl<'de> Deserialize<'de> for Annotations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Annotations, D::Error> {
@@ -117,9 +117,9 @@ impl<'de> Deserialize<'de> for Annotations {
                 out.write_str("annotations by name")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
-                let mut found = Vec::new();
+                let mut found = String::new();
                 while let Some((key, value)) = map.next_entry::<Text<'_>, Text<'_>>()? {
-                    found.push(Annotation { key: key.cleaned(), value: value.cleaned() });
+                    found.extend([&*key.cleaned(), "\n", &*value.cleaned(), "\n"]);
                 }
                 Ok(Annotations(found))
             }

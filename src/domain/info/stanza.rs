@@ -1,6 +1,6 @@
 //! A stanza as the document tells it: repositories, databases, archives and sets side by side, joined by keys.
 
-use crate::domain::info::backup::BackupSet;
+use crate::domain::info::backup::{BackupSet, Remarks};
 use crate::domain::info::raw::{RawBackup, RawDatabaseId};
 use crate::domain::info::scalar::Text;
 use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey, SystemId};
@@ -144,13 +144,13 @@ pub struct InfoArchive {
     pub max: Option<WalSegment>,
 }
 
-/// A set and where it lies; or what is wrong with it.
+/// A set that can't be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InfoBackup {
+pub struct UnreadableSet {
     /// The repository.
     pub repository: RepositoryKey,
-    /// The set; else a sentence, cleaned.
-    pub set: Result<BackupSet, Box<str>>,
+    /// What is wrong with it: a sentence, cleaned.
+    pub what: Box<str>,
 }
 
 /// A stanza object.
@@ -171,7 +171,7 @@ pub struct InfoStanza {
     /// Archives.
     pub archives: Vec<InfoArchive>,
     /// Sets; `None` with `--detail-level=progress`.
-    pub backups: Option<Vec<InfoBackup>>,
+    pub backups: Option<Vec<Result<BackupSet, UnreadableSet>>>,
 }
 
 /// Before 2.32 there was one repository, and no keys.
@@ -329,7 +329,7 @@ impl<'de> Deserialize<'de> for InfoStanza {
 }
 
 /// The sets of a stanza, in no more memory than they need.
-struct Backups(Vec<InfoBackup>);
+struct Backups(Vec<Result<BackupSet, UnreadableSet>>);
 
 impl<'de> Deserialize<'de> for Backups {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Backups, D::Error> {
@@ -340,11 +340,11 @@ impl<'de> Deserialize<'de> for Backups {
                 out.write_str("a list of backup sets")
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Backups, A::Error> {
-                let mut found = Vec::new();
+                let (mut found, mut remarks) = (Vec::new(), Remarks::default());
                 while let Some(raw) = list.next_element::<RawBackup<'_>>()? {
                     let repository = key(raw.database.as_ref().and_then(|database| database.repo_key));
-                    found
-                        .push(InfoBackup { repository, set: BackupSet::from_raw(raw).map_err(String::into_boxed_str) });
+                    let unreadable = |what: String| UnreadableSet { repository, what: what.into_boxed_str() };
+                    found.push(BackupSet::from_raw(repository, raw, &mut remarks).map_err(unreadable));
                 }
                 found.shrink_to_fit();
                 Ok(Backups(found))

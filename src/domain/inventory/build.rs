@@ -1,7 +1,7 @@
 //! From the document, whose parts are joined by keys, to repositories that hold their parts.
 
 use crate::domain::info::InfoDocument;
-use crate::domain::info::stanza::{InfoBackup, InfoStanza};
+use crate::domain::info::stanza::{InfoStanza, UnreadableSet};
 use crate::domain::inventory::{Archive, BackupSet, Database, Inventory, Repository, RepositoryKey, Stanza, Status};
 use crate::domain::text::clean;
 use chrono::{DateTime, Utc};
@@ -49,16 +49,19 @@ fn stanza(info: InfoStanza) -> Stanza {
 }
 
 /// Moves the sets to their repositories, each list made as large as it must be and no larger.
-fn take_sets(repositories: &mut Vec<Repository>, backups: Vec<InfoBackup>, status: &Status) {
+fn take_sets(
+    repositories: &mut Vec<Repository>,
+    backups: Vec<Result<BackupSet, UnreadableSet>>,
+    status: &Status,
+) {
     for repository in &mut *repositories {
-        let count = backups.iter().filter(|backup| backup.repository == repository.key && backup.set.is_ok()).count();
-        repository.sets.reserve_exact(count);
+        let sets = backups.iter().filter_map(|backup| backup.as_ref().ok());
+        repository.sets.reserve_exact(sets.filter(|set| set.repository() == repository.key).count());
     }
     for backup in backups {
-        let repository = entry(repositories, backup.repository, status);
-        match backup.set {
-            Ok(set) => repository.sets.push(set),
-            Err(what) => repository.unreadable_sets.push(what),
+        match backup {
+            Ok(set) => entry(repositories, set.repository(), status).sets.push(set),
+            Err(set) => entry(repositories, set.repository, status).unreadable_sets.push(set.what),
         }
     }
 }

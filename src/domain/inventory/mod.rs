@@ -7,7 +7,7 @@ mod build;
 pub mod chain;
 
 pub use crate::domain::info::backup::{
-    Annotation, BackupSet, BlockMaps, DatabaseRef, Link, LsnRange, SetDetail, Tablespace, WalRange,
+    BackupSet, BlockMaps, DatabaseRef, Link, LsnRange, SetDetail, Tablespace, WalRange,
 };
 pub use crate::domain::info::stanza::{Lock, Locks, Progress, Status, StatusCode};
 pub use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey, SystemId};

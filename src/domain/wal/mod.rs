@@ -125,7 +125,7 @@ impl WalSegment {
     #[must_use]
     pub fn start(self, size: SegmentSize) -> Option<Lsn> {
         let seg = u64::from(self.seg);
-        (seg < size.segments_per_log()).then(|| Lsn(u64::from(self.log) << 32 | seg * size.bytes()))
+        (seg < size.segments_per_log()).then(|| Lsn((u64::from(self.log) << 32) | (seg * size.bytes())))
     }
 
     /// The segment after it on the same timeline, or `None` at the end of all positions.
