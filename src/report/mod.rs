@@ -6,3 +6,5 @@ pub mod markdown;
 pub mod plan_text;
 pub mod shell;
 pub mod text;
+pub mod transcript;
+pub mod transcript_json;
