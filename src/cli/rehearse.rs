@@ -70,7 +70,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let rehearsal = match rehearsal::build(&options, &mut progress) {
         Ok(rehearsal) => rehearsal,
         Err(RehearsalError::Interrupted) => {
-            progress("interrupted; nothing is left of the practice cluster");
+            progress("interrupted");
             return Ok(Exit::Aborted);
         }
         Err(error) => return Err(error.into()),

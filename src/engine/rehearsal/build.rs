@@ -59,8 +59,10 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(&str)) -> Result<R
     };
     if let Err(error) = builder.work(progress) {
         progress("ending and removing what was built so far");
-        rehearsal.stop()?;
-        rehearsal.remove()?;
+        match rehearsal.stop().and_then(|()| rehearsal.remove()) {
+            Ok(()) => progress("nothing is left of the practice cluster"),
+            Err(trouble) => progress(&format!("could not remove all of it: {trouble}")),
+        }
         return Err(error);
     }
     rehearsal.marker.ready_seconds = Some((started.elapsed().as_secs_f64() * 10.0).round() / 10.0);

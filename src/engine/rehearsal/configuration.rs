@@ -116,3 +116,38 @@ probe_sql = \"SELECT count(*) AS orders, max(order_id) AS newest_order, max(plac
         drills = layout.drills().display(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::settings::Settings;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn lifeboat_reads_the_settings_that_are_written_for_it() {
+        let directory = PathBuf::from("/srv/practice");
+        let marker = Marker {
+            schema: 1,
+            directory: directory.clone(),
+            made_directory: true,
+            short_directory: PathBuf::from("/tmp/lb-1"),
+            bin_directory: PathBuf::from("/usr/lib/postgresql/15/bin"),
+            pgbackrest: PathBuf::from("/usr/bin/pgbackrest"),
+            port: 40_000,
+            owner: "postgres".to_owned(),
+            scenario: "shop".to_owned(),
+            ready_seconds: None,
+        };
+        let layout = Layout { directory, short_directory: marker.short_directory.clone() };
+        let settings = Settings::parse(&lifeboat(&layout, &marker), Path::new("/srv/practice/lifeboat.toml")).unwrap();
+        assert_eq!(settings.pgbackrest.config.as_deref(), Some(Path::new("/srv/practice/pgbackrest.conf")));
+        assert_eq!(settings.pgbackrest.stanza.as_deref(), Some(STANZA));
+        assert_eq!(settings.postgres.owner.as_deref(), Some("postgres"));
+        assert_eq!(settings.state.runtime_directory.as_deref(), Some(Path::new("/tmp/lb-1/runtime")));
+        assert_eq!(settings.drill.directory.as_deref(), Some(Path::new("/srv/practice/drills")));
+        assert_eq!(settings.drill.database, DATABASE);
+        assert!(settings.drill.probe_sql.unwrap().starts_with("SELECT"));
+    }
+}
