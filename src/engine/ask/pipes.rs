@@ -31,7 +31,8 @@ impl Output {
             if self.bytes.capacity() == self.bytes.len() {
                 // By a quarter, not by doubling: a large answer is held once, with little beside it.
                 let step = (self.bytes.len() / 4).max(64 * 1024);
-                self.bytes.reserve_exact(step.min(usize::try_from(room).unwrap_or(step)));
+                let step = step.min(usize::try_from(room).unwrap_or(step));
+                self.bytes.try_reserve_exact(step).map_err(|_| Overflow::Failed(Errno::NOMEM))?;
             }
             match rustix::io::read(pipe, rustix::buffer::spare_capacity(&mut self.bytes)) {
                 Ok(0) => return Ok(false),
