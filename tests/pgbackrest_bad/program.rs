@@ -148,6 +148,7 @@ fn no_answer_in_time() {
         assert_says(&error.to_string(), &[&limit, "ended with its children", "run it by hand"]);
         let Ok(found) = std::fs::read_to_string(&pids) else { continue };
         if stderr.contains("waiting") {
+            assert_says(&error.to_string(), &["its last words: WARN: waiting"]);
             assert_eq!(found.split_whitespace().count(), 2);
             found.split_whitespace().for_each(assert_ends);
             return;

@@ -30,8 +30,8 @@ pub enum AskError {
     },
     /// It did not end in time, and was ended with its children.
     #[error(
-        "{} gave no answer within {seconds} s and was ended with its children: run it by hand to see what it waits for (a host that does not answer, a hung mount, a question for a password)",
-        program.display()
+        "{} gave no answer within {seconds} s and was ended with its children: run it by hand to see what it waits for (a host that does not answer, a hung mount, a question for a password){}",
+        program.display(), last_words(stderr)
     )]
     TimedOut {
         /// The program.
@@ -64,22 +64,22 @@ pub enum AskError {
         limit_bytes: u64,
     },
     /// It was started, and reading from it or waiting for it failed; it was ended with its children.
-    #[error("{} was started, and {what} failed: {source}", program.display())]
+    #[error("{} was started, and {what} failed: {error}", program.display())]
     Lost {
         /// The program.
         program: PathBuf,
         /// What failed.
         what: &'static str,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
     /// It could not be started for another reason.
-    #[error("{} can't be started: {source}", program.display())]
+    #[error("{} can't be started: {error}", program.display())]
     Start {
         /// The program.
         program: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
@@ -104,8 +104,8 @@ pub(super) fn not_found(program: &Path, search_path: Option<&OsStr>) -> AskError
 }
 
 /// The kernel refused to execute it.
-pub(super) fn start_error(program: &Path, source: io::Error) -> AskError {
-    let raw = source.raw_os_error().map(Errno::from_raw_os_error);
+pub(super) fn start_error(program: &Path, error: io::Error) -> AskError {
+    let raw = error.raw_os_error().map(Errno::from_raw_os_error);
     match raw {
         Some(Errno::NOENT) if program.exists() => AskError::NotExecutable {
             program: program.to_owned(),
@@ -113,8 +113,13 @@ pub(super) fn start_error(program: &Path, source: io::Error) -> AskError {
         },
         Some(Errno::NOENT) => not_found(program, None),
         Some(Errno::ACCESS | Errno::PERM | Errno::NOEXEC | Errno::ISDIR) => {
-            AskError::NotExecutable { program: program.to_owned(), reason: clean(&source.to_string()) }
+            AskError::NotExecutable { program: program.to_owned(), reason: clean(&error.to_string()) }
         }
-        _ => AskError::Start { program: program.to_owned(), source },
+        _ => AskError::Start { program: program.to_owned(), error },
     }
+}
+
+/// The last line of what a program said, as an addition to a message.
+fn last_words(stderr: &str) -> String {
+    stderr.trim_end().lines().next_back().map(|line| format!("; its last words: {line}")).unwrap_or_default()
 }

@@ -139,7 +139,7 @@ pub fn ask(question: &Question) -> Result<Answer, AskError> {
 /// Starts the program in a process group of its own. The expression, and with it this side's copies of the pipes'
 /// writing ends, is dropped here: else the pipes would never end.
 fn start(program: &Path, question: &Question) -> Result<(duct::Handle, OwnedFd, OwnedFd), AskError> {
-    let at_start = |source: io::Error| start_error(program, source);
+    let at_start = |error: io::Error| start_error(program, error);
     let (stdout_reader, stdout_writer) = io::pipe().map_err(at_start)?;
     let (stderr_reader, stderr_writer) = io::pipe().map_err(at_start)?;
     for pipe in [stdout_reader.as_fd(), stderr_reader.as_fd()] {
@@ -184,17 +184,13 @@ impl Running {
                     let _ = rustix::process::kill_process_group(pid, Signal::KILL);
                 }
                 let _ = handle.wait();
-                Err(AskError::Lost {
-                    program,
-                    what: "watching it (Linux 5.3 or newer is needed)",
-                    source: errno.into(),
-                })
+                Err(AskError::Lost { program, what: "watching it (Linux 5.3 or newer is needed)", error: errno.into() })
             }
         }
     }
 
-    fn lost(&self, what: &'static str, source: impl Into<io::Error>) -> AskError {
-        AskError::Lost { program: self.program.clone(), what, source: source.into() }
+    fn lost(&self, what: &'static str, error: impl Into<io::Error>) -> AskError {
+        AskError::Lost { program: self.program.clone(), what, error: error.into() }
     }
 
     /// Ends everything left in the group: after a limit the program itself, else children that outlived it.
@@ -208,7 +204,11 @@ impl Running {
         use std::os::unix::process::ExitStatusExt;
         let patience = rustix::event::Timespec::try_from(KILL_PATIENCE).ok();
         let mut watched = [PollFd::new(&self.ended, PollFlags::IN)];
-        if matches!(poll(&mut watched, patience.as_ref()), Ok(0)) {
+        let mut news = poll(&mut watched, patience.as_ref());
+        while news == Err(Errno::INTR) {
+            news = poll(&mut watched, patience.as_ref());
+        }
+        if news == Ok(0) {
             return Err(AskError::Stuck { program: self.program.clone(), seconds: time_limit.as_secs() });
         }
         let output = self.handle.wait().map_err(|error| self.lost("waiting for it", error))?;
@@ -253,6 +253,8 @@ impl Running {
                 stderr_open = errors.read(&stderr).map_err(|errno| self.lost("reading its errors", errno))?;
             }
             if ended {
+                // A cut leaves what is still in the pipe to the next reading; there is at most one more.
+                errors.read(&stderr).map_err(|errno| self.lost("reading its errors", errno))?;
                 return Ok((output.bytes, errors.text()));
             }
         }

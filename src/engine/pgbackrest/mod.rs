@@ -75,7 +75,7 @@ pub enum Query<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum PgbackrestError {
     /// It could not be asked: not installed, not executable, no answer in time, too much of it.
-    #[error("{0}")]
+    #[error(transparent)]
     Ask(#[from] AskError),
     /// It ended with an error.
     #[error("{command} ended with {code}: {}.\n{said}\nWhat to do: {}", code.meaning(), code.advice())]

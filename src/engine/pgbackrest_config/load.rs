@@ -34,7 +34,7 @@ pub enum ConfigError {
     },
     /// A file or directory is there and can't be read.
     #[error(
-        "pgBackRest's configuration {} can't be read as {user}: {source}; run Lifeboat as the user who runs pgbackrest (mostly postgres), or give that user the right to read it",
+        "pgBackRest's configuration {} can't be read as {user}: {error}; run Lifeboat as the user who runs pgbackrest (mostly postgres), or give that user the right to read it",
         path.display()
     )]
     Unreadable {
@@ -43,7 +43,7 @@ pub enum ConfigError {
         /// Who tried: the name or number of the effective user.
         user: String,
         /// What the kernel said.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// A line that pgBackRest would refuse too.
     #[error("{}, line {line}: {what}; pgbackrest refuses this file, correct the line", path.display())]
@@ -195,13 +195,13 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> ConfigError {
+fn unreadable(path: &Path, error: std::io::Error) -> ConfigError {
     let uid = rustix::process::geteuid().as_raw();
     let user = match user_name(uid) {
         Some(name) => format!("{} (uid {uid})", clean(&name)),
         None => format!("uid {uid}"),
     };
-    ConfigError::Unreadable { path: path.to_owned(), user, source }
+    ConfigError::Unreadable { path: path.to_owned(), user, error }
 }
 
 /// The name of a local user; users of a directory service stay numbers in messages.
