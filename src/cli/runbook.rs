@@ -1,15 +1,276 @@
-//! `lifeboat runbook`.
+//! `lifeboat runbook`: the runbooks there are, one of them, and whether a file is one.
 
 use super::{Context, Exit};
+use crate::domain::text::{clean, clean_lines};
+use crate::planning::check::{VOCABULARY, lint};
+use crate::planning::runbook::{DefaultValue, Finding, Runbook, SHIPPED, is_runbook_name};
+use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// A runbook bigger than this is not one, in bytes.
+const MOST_BYTES: u64 = 1024 * 1024;
 
 /// Arguments of `lifeboat runbook`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
 
-/// Runs the subcommand.
+/// The subcommands of `lifeboat runbook`.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List the runbooks, the shipped and your own.
+    List,
+    /// Show a runbook: its parameters and steps.
+    Show {
+        /// Its name.
+        name: String,
+        /// Its text as it is, to begin one of your own with.
+        #[arg(long)]
+        text: bool,
+    },
+    /// Check files: every mistake with line and column.
+    Check {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Write a new runbook into the current directory.
+    New {
+        /// Its name: a-z, 0-9 and '-'.
+        name: String,
+    },
+}
+
+/// A runbook's text and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+    /// The user's file; `None` when it is shipped in the binary.
+    pub file: Option<PathBuf>,
+    /// The user's file stands in for a shipped runbook.
+    pub overrides: bool,
+}
+
+/// All runbooks by name: the shipped ones, and those in `directory`, where a file `NAME.toml` overrides a shipped one.
+///
+/// # Errors
+/// When the directory or a file in it can't be read. A directory that does not exist is an empty one.
+pub fn sources(directory: Option<&Path>) -> anyhow::Result<BTreeMap<String, Source>> {
+    let mut found: BTreeMap<String, Source> = SHIPPED
+        .iter()
+        .map(|(name, text)| {
+            let source = Source { name: (*name).into(), text: (*text).into(), file: None, overrides: false };
+            ((*name).to_owned(), source)
+        })
+        .collect();
+    let Some(directory) = directory else { return Ok(found) };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(error).with_context(|| unreadable(directory)),
+    };
+    for entry in entries {
+        let path = entry.with_context(|| unreadable(directory))?.path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_runbook_name(name)) else {
+            continue;
+        };
+        let overrides = found.contains_key(name);
+        let source = Source { name: name.to_owned(), text: read(&path)?, file: Some(path.clone()), overrides };
+        found.insert(name.to_owned(), source);
+    }
+    Ok(found)
+}
+
+/// The runbook `name`, checked.
+///
+/// # Errors
+/// When there is none, or it has mistakes: all of them in the message.
+pub fn load(name: &str, directory: Option<&Path>) -> anyhow::Result<Runbook> {
+    let source = source(name, directory)?;
+    let place = source.file.as_ref().map_or_else(|| format!("{name} (shipped)"), |file| file.display().to_string());
+    let runbook = lint(&source.text, &VOCABULARY).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(|finding| located(&place, finding)).collect();
+        anyhow::anyhow!("the runbook '{name}' can't be used:\n{}", lines.join("\n"))
+    })?;
+    if runbook.name.text != name {
+        bail!("{place} holds a runbook named '{}': give the file that name", clean(&runbook.name.text));
+    }
+    Ok(runbook)
+}
+
+fn source(name: &str, directory: Option<&Path>) -> anyhow::Result<Source> {
+    let mut all = sources(directory)?;
+    let known: Vec<String> = all.keys().cloned().collect();
+    all.remove(name).with_context(|| format!("there is no runbook '{}'; there are: {}", clean(name), known.join(", ")))
+}
+
+fn unreadable(path: &Path) -> String {
+    format!("{} can't be read: look at its permissions", clean(&path.to_string_lossy()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let metadata = std::fs::metadata(path).with_context(|| unreadable(path))?;
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
+        bail!("{} is no runbook: not a file, or bigger than 1 MB", clean(&path.to_string_lossy()));
+    }
+    let bytes = std::fs::read(path).with_context(|| unreadable(path))?;
+    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", clean(&path.to_string_lossy())))
+}
+
+fn located(file: &str, finding: &Finding) -> String {
+    clean(&format!("{file}:{finding}"))
+}
+
+/// Runs the subcommand with the shipped runbooks and those in the directory of the user's own.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    run_in(context, args, None)
+}
+
+/// As [`run`], the user's own runbooks being in `directory`.
+///
+/// # Errors
+/// Anything that keeps it from its answer, in words for a person.
+pub fn run_in(_context: &Context, args: &Args, directory: Option<&Path>) -> anyhow::Result<Exit> {
+    let mut out = std::io::stdout().lock();
+    match &args.command {
+        Command::List => list(&mut out, directory),
+        Command::Show { name, text: true } => {
+            out.write_all(source(name, directory)?.text.as_bytes())?;
+            Ok(Exit::Done)
+        }
+        Command::Show { name, text: false } => show(&mut out, &load(name, directory)?),
+        Command::Check { files } => check(&mut out, files),
+        Command::New { name } => new(&mut out, name),
+    }
+}
+
+fn list(out: &mut impl Write, directory: Option<&Path>) -> anyhow::Result<Exit> {
+    let all = sources(directory)?;
+    let longest = all.keys().map(String::len).max().unwrap_or_default();
+    for source in all.values() {
+        let title = match lint(&source.text, &VOCABULARY) {
+            Ok(runbook) => clean(&runbook.title),
+            Err(findings) => format!("{} mistakes: see `lifeboat runbook check`", findings.len()),
+        };
+        writeln!(out, "{:longest$}  {title}", source.name)?;
+        if let Some(file) = &source.file {
+            let word = if source.overrides { "overrides the shipped one: " } else { "" };
+            writeln!(out, "{:longest$}  {word}{}", "", clean(&file.to_string_lossy()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(out: &mut impl Write, runbook: &Runbook) -> anyhow::Result<Exit> {
+    writeln!(out, "{}: {}\n\n{}\n", runbook.name.text, clean(&runbook.title), clean_lines(runbook.about.trim()))?;
+    writeln!(out, "Parameters")?;
+    let longest = runbook.parameters.keys().map(String::len).max().unwrap_or_default();
+    for (name, parameter) in &runbook.parameters {
+        let from = match &parameter.default {
+            Some(DefaultValue::Fact(fact)) => format!("as found: {}", fact.text),
+            Some(DefaultValue::Literal(text)) if text.text.is_empty() => "empty".into(),
+            Some(DefaultValue::Literal(text)) => clean(&text.text),
+            None if parameter.optional => "may be left out".into(),
+            None => "must be given".into(),
+        };
+        let words = parameter.kind.words().map_or_else(|| parameter.kind.to_string(), |words| words.join(" | "));
+        writeln!(out, "  {name:longest$}  {}", clean(&parameter.about))?;
+        writeln!(out, "  {:longest$}  {words} ({from})", "")?;
+    }
+    writeln!(out, "\nSteps")?;
+    for (index, step) in runbook.steps.iter().enumerate() {
+        let mark = if step.destructive { " - can't be undone" } else { "" };
+        let (id, title) = (step.id.as_str(), clean(&step.title));
+        writeln!(out, "  {:>2}. {id:16} {:7}  {title}{mark}", index + 1, step.action.word())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn check(out: &mut impl Write, files: &[PathBuf]) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    for file in files {
+        let name = clean(&file.to_string_lossy());
+        match lint(&read(file)?, &VOCABULARY) {
+            Ok(runbook) => writeln!(out, "{name}: '{}' has no mistake", runbook.name.text)?,
+            Err(findings) => {
+                exit = Exit::Failed;
+                for finding in &findings {
+                    writeln!(out, "{}", located(&name, finding))?;
+                }
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// A runbook to begin with: small, and without a mistake.
+const BEGINNING: &str = include_str!("../../runbooks/new.toml");
+
+fn new(out: &mut impl Write, name: &str) -> anyhow::Result<Exit> {
+    if !is_runbook_name(name) {
+        bail!("'{}' can't name a runbook: use a-z, 0-9 and '-', at most 40", clean(name));
+    }
+    let file = PathBuf::from(format!("{name}.toml"));
+    let mut opened = std::fs::OpenOptions::new().write(true).create_new(true).open(&file).with_context(|| {
+        format!("{} can't be made: choose another name if it exists, or another directory", file.display())
+    })?;
+    opened.write_all(BEGINNING.replace("name = \"new\"", &format!("name = \"{name}\"")).as_bytes())?;
+    writeln!(out, "{} is written; check it with `lifeboat runbook check {}`", file.display(), file.display())?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+
+    fn said(directory: Option<&Path>) -> String {
+        let mut out = Vec::new();
+        list(&mut out, directory).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_file_of_the_same_name_overrides_and_the_list_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(said(Some(&directory.path().join("missing"))), said(None));
+        std::fs::write(directory.path().join("restore-drill.toml"), "[runbook]\nname = 1\n").unwrap();
+        std::fs::write(directory.path().join("own.toml"), BEGINNING.replace("\"new\"", "\"own\"")).unwrap();
+        std::fs::write(directory.path().join("notes.txt"), "not a runbook").unwrap();
+        let text = said(Some(directory.path()));
+        assert!(text.contains("mistakes: see `lifeboat runbook check`"), "{text}");
+        assert!(text.contains("overrides the shipped one: "), "{text}");
+        assert!(!text.contains("notes"), "{text}");
+        assert_eq!(load("own", Some(directory.path())).unwrap().name.text, "own");
+        assert!(load("restore-drill", Some(directory.path())).is_err(), "a broken override is not passed over");
+        assert!(load("restore-dril", None).unwrap_err().to_string().contains("there are: restore-drill"));
+    }
+
+    #[test]
+    fn shows_parameters_and_steps() {
+        let mut out = Vec::new();
+        show(&mut out, &load("restore-drill", None).unwrap()).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("start | catalog | rows | amcheck | checksums (rows)"), "{text}");
+        assert!(text.contains("can't be undone"), "{text}");
+    }
+
+    #[test]
+    fn the_beginning_of_a_new_one_has_no_mistake() {
+        assert!(lint(BEGINNING, &VOCABULARY).is_ok());
+    }
 }

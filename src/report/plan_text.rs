@@ -1,9 +1,9 @@
 //! Layout: a plan for reading, at 80 columns. Commands are one line each, however long, to be copied.
 
-use crate::domain::plan::{CommandLine, Plan, Step, StepKind, When};
-use crate::domain::text::clean;
+use crate::domain::plan::{Argument, CommandLine, Plan, Step, StepKind, When};
+use crate::domain::text::{clean, clean_lines};
 use crate::report::json::milestone;
-use crate::report::shell::word;
+use crate::report::shell::quote;
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
@@ -137,21 +137,22 @@ impl Page {
 
     fn command(&mut self, command: &CommandLine) {
         for (name, value) in &command.env {
-            self.line(&format!("    with     {name}={}", clean(&word(value))));
+            self.line(&format!("    with     {name}={}", word(value)));
         }
         if let Some(directory) = &command.directory {
             self.line(&format!("    in       {}", clean(&directory.to_string_lossy())));
         }
-        let argv: Vec<String> = command.argv.iter().map(|argument| clean(&shortest(&word(argument)))).collect();
+        let argv: Vec<String> = command.argv.iter().map(word).collect();
         self.line(&format!("    runs     {}", argv.join(" ")));
     }
 }
 
-/// Without the quotes where a shell needs none.
-fn shortest(word: &str) -> String {
-    let plain = word.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap_or_default();
+/// An argument as a shell takes it when it is copied; a value still to be captured stays visible as `${step.name}`.
+/// Line ends of a query stay.
+fn word(argument: &Argument) -> String {
+    let text = argument.to_string();
     let safe = |letter: char| letter.is_ascii_alphanumeric() || "/._-=:,+@%".contains(letter);
-    if !plain.is_empty() && plain.chars().all(safe) { plain.to_owned() } else { word.to_owned() }
+    if !text.is_empty() && text.chars().all(safe) { text } else { clean_lines(&quote(&text)) }
 }
 
 /// Seconds in the two largest units.

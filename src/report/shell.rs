@@ -189,7 +189,8 @@ impl Script {
         let keeps = !step.captures.is_empty();
         let invocation = invocation(command);
         if keeps {
-            self.line(&format!("output=$({invocation})"));
+            // A blank after the parenthesis: `$((` would begin arithmetic.
+            self.line(&format!("output=$( {invocation} )"));
         } else {
             self.line(&invocation);
         }

@@ -68,7 +68,8 @@ fn version_is_read<'t>(reader: &mut Reader<'t>, head: &mut Table<'t>) -> bool {
 }
 
 /// What can name a runbook, and the file it is in.
-pub(super) fn is_runbook_name(name: &str) -> bool {
+#[must_use]
+pub fn is_runbook_name(name: &str) -> bool {
     (1..=40).contains(&name.len())
         && !name.starts_with('-')
         && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))

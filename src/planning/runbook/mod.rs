@@ -7,6 +7,7 @@ mod decode;
 mod finding;
 mod table;
 
+pub use decode::is_runbook_name;
 pub use finding::{Finding, Problem, nearest, place};
 
 use crate::domain::digest::Digest;
