@@ -319,7 +319,11 @@ fn time(value: &str) -> Result<String, ValueError> {
         "a time with a numeric offset is expected, as 2026-11-22 02:13:00+03 or 2026-11-22 02:13:00.25+05:30";
     let shape = || ValueError(expected.to_owned());
     let shaped = value.get(..10).zip(value.get(11..)).filter(|_| value.as_bytes()[10] == b' ');
-    let (_, clock) = shaped.ok_or_else(shape)?;
+    let (date, clock) = shaped.ok_or_else(shape)?;
+    let date_good = date.bytes().enumerate().all(|(index, byte)| match index {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    });
     let sign = clock.find(['+', '-']).ok_or_else(shape)?;
     let (clock, offset) = (&clock[..sign], &clock[sign + 1..]);
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -330,7 +334,7 @@ fn time(value: &str) -> Result<String, ValueError> {
     };
     let fraction_good = clock.split_once('.').is_none_or(|(_, part)| part.len() <= 6 && digits(part));
     let whole = clock.split('.').next().unwrap_or_default();
-    if !offset_good || !fraction_good || whole.len() != 8 {
+    if !date_good || !offset_good || !fraction_good || whole.len() != 8 {
         return Err(shape());
     }
     let minutes = if offset.len() == 2 { ":00" } else { "" };

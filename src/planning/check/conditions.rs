@@ -38,7 +38,8 @@ impl Allowed {
     /// All values it can have.
     pub(super) fn of_parameter(parameter: &Parameter) -> Allowed {
         let unbound = may_be_unbound(parameter);
-        match parameter.kind.words() {
+        // Without any words its table has a mistake, which is told there.
+        match parameter.kind.words().filter(|words| !words.is_empty()) {
             Some(words) => Allowed::Only(words.into_iter().map(Some).chain(unbound.then_some(None)).collect()),
             None if unbound => Allowed::anything(),
             None => Allowed::Except(BTreeSet::from([None])),

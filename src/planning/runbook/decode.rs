@@ -150,8 +150,9 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
     let id_at = id.as_ref().map_or(table.at, |id| id.at);
     let id = id.and_then(|id| match StepId::new(&id.text) {
         Ok(step) => Some(step),
-        Err(error) => {
-            reader.problem(id.at, format!("'{}' can't name a step", id.text), error.to_string());
+        Err(_) => {
+            let what = format!("'{}' can't name a step", id.text);
+            reader.problem(id.at, what, "use a-z, 0-9 and '-', begin with a letter, at most 40 characters");
             None
         }
     });
@@ -263,7 +264,8 @@ fn condition<'t>(reader: &mut Reader<'t>, value: &'t Spanned<DeValue<'t>>) -> Op
         reader.problem(table.at, what, "give exactly one; several conditions are a list of tables, and all must hold");
     }
     table.finish(reader);
-    Some(Condition { parameter: parameter?, test: tests.pop()? })
+    let test = tests.pop().filter(|_| written == 1)?;
+    Some(Condition { parameter: parameter?, test })
 }
 
 fn captures<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<Capture> {
