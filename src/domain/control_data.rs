@@ -70,7 +70,9 @@ impl Limits {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ControlDataError {
     /// A line that is needed is not there.
-    #[error("pg_controldata printed no '{0}': is it the pg_controldata of the cluster's major version, run with LC_ALL=C?")]
+    #[error(
+        "pg_controldata printed no '{0}': is it the pg_controldata of the cluster's major version, run with LC_ALL=C?"
+    )]
     Missing(&'static str),
     /// A line can't be read.
     #[error("pg_controldata printed '{value}' for '{name}', which can't be read; run it by hand with LC_ALL=C")]
@@ -168,7 +170,10 @@ mod tests {
         let control = ControlData::parse(RUNNING).unwrap();
         assert_eq!(control.system_identifier, 7_711_018_952_962_440_857);
         assert_eq!((control.state.as_str(), control.timeline), ("in production", 1));
-        assert_eq!((control.checkpoint.to_string(), control.redo.to_string()), ("0/8000060".into(), "0/8000028".into()));
+        assert_eq!(
+            (control.checkpoint.to_string(), control.redo.to_string()),
+            ("0/8000060".into(), "0/8000028".into())
+        );
         assert_eq!((control.minimum_recovery, control.wal_segment_bytes), (None, 16 << 20));
         assert!(control.data_checksums && !control.was_stopped_cleanly());
         let settings = control.limits.settings();
@@ -178,8 +183,11 @@ mod tests {
 
     #[test]
     fn an_older_version_has_fewer_limits() {
-        let older: String =
-            RUNNING.lines().filter(|line| !line.starts_with("max_wal_senders")).map(|line| format!("{line}\n")).collect();
+        let older: String = RUNNING
+            .lines()
+            .filter(|line| !line.starts_with("max_wal_senders"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         assert_eq!(ControlData::parse(&older).unwrap().limits.max_wal_senders, None);
     }
 

@@ -3,5 +3,6 @@
 //! They need both installed (`make install-needs`), and fail where they are not: none is skipped.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod checks;
 mod lab;
 mod rehearsal;

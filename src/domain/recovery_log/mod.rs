@@ -449,7 +449,8 @@ fn stop_point(rest: &str) -> StopPoint {
         return StopPoint::Position(lsn);
     }
     // a name may hold quotes and commas: its time is what follows the last one
-    if let Some((name, time)) = rest.strip_prefix("at restore point \"").and_then(|rest| rest.rsplit_once("\", time ")) {
+    if let Some((name, time)) = rest.strip_prefix("at restore point \"").and_then(|rest| rest.rsplit_once("\", time "))
+    {
         return StopPoint::Name { name: name.to_owned(), time: instant(time) };
     }
     if let Some((_, rest)) = rest.split_once(" of transaction ") {

@@ -133,11 +133,7 @@ const REASONS: &[(&str, &str, &str)] = &[
         "The files belong to another major version or build of PostgreSQL.",
         "Use the programs of the backup's major version.",
     ),
-    (
-        "has wrong ownership",
-        "The data directory belongs to another user.",
-        "Run as the owner of the data directory.",
-    ),
+    ("has wrong ownership", "The data directory belongs to another user.", "Run as the owner of the data directory."),
     (
         "has invalid permissions",
         "The data directory can be entered by others.",
@@ -148,11 +144,7 @@ const REASONS: &[(&str, &str, &str)] = &[
         "The file system is full.",
         "Make room (replayed WAL needs some as well), then start again.",
     ),
-    (
-        "could not find WAL file",
-        "A WAL segment is missing.",
-        "Look for it in the other repositories.",
-    ),
+    ("could not find WAL file", "A WAL segment is missing.", "Look for it in the other repositories."),
     (
         "page verification failed",
         "A data page is damaged: its checksum is wrong.",

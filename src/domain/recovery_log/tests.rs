@@ -79,7 +79,10 @@ fn without_a_target_the_end_of_redo_is_the_target() {
     assert_eq!(fold.starting_target, None);
     assert!(fold.reached(Milestone::TargetReached).unwrap().starts_with("redo done at 0/4000090"));
     let captures = fold.captures(Milestone::TargetReached);
-    assert_eq!((captures["lsn"].as_str(), captures["last-segment"].as_str()), ("0/4000090", "000000010000000000000004"));
+    assert_eq!(
+        (captures["lsn"].as_str(), captures["last-segment"].as_str()),
+        ("0/4000090", "000000010000000000000004")
+    );
     assert_eq!(captures["time"], "2026-11-22T15:31:53.820644+00:00");
     assert_eq!(fold.not_found.as_deref(), Some("000000010000000000000005"));
     assert_eq!((fold.new_timeline, fold.ready), (Some(2), Some(Ready::ReadWrite)));

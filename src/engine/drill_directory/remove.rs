@@ -145,7 +145,9 @@ fn unlink(
     match rustix::fs::unlinkat(directory, name, flags) {
         Ok(()) => removed.entries += 1,
         Err(Errno::NOENT) => {}
-        Err(errno) => return Err(DrillDirectoryError::system(path, "removing it (what was in it before is gone)")(errno)),
+        Err(errno) => {
+            return Err(DrillDirectoryError::system(path, "removing it (what was in it before is gone)")(errno));
+        }
     }
     Ok(())
 }

@@ -39,8 +39,8 @@ pub(super) fn parent_and_name(path: &Path) -> Result<(&Path, &OsStr), DrillDirec
 /// Opens a directory, every part from its parent.
 pub(super) fn open(path: &Path, missing: Missing) -> Result<OwnedFd, DrillDirectoryError> {
     let mut at = PathBuf::from("/");
-    let mut directory = rustix::fs::open("/", PASSING, Mode::empty())
-        .map_err(DrillDirectoryError::system("/", "opening it"))?;
+    let mut directory =
+        rustix::fs::open("/", PASSING, Mode::empty()).map_err(DrillDirectoryError::system("/", "opening it"))?;
     for part in path.components() {
         let Component::Normal(name) = part else { continue };
         at.push(name);

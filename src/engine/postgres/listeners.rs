@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn lines_that_are_no_listeners_are_passed_over() {
         let head = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode";
-        for line in ["", head, "0: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 5", "0: é:1 0 0A", "0: 0A:1 0 0A 0 0 0 0 0 5"] {
+        for line in
+            ["", head, "0: 0100007F:1F90 00000000:0000 01 0:0 0:0 0 0 0 5", "0: é:1 0 0A", "0: 0A:1 0 0A 0 0 0 0 0 5"]
+        {
             assert_eq!(listening(line), None, "{line}");
         }
     }

@@ -107,7 +107,8 @@ pub fn live_tablespaces(data_directory: &Path) -> Result<Vec<LiveTablespace>, Po
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&directory).map_err(PostgresError::unreadable(&directory))? {
         let entry = entry.map_err(PostgresError::unreadable(&directory))?;
-        let Some(oid) = std::str::from_utf8(entry.file_name().as_bytes()).ok().and_then(|name| name.parse().ok()) else {
+        let Some(oid) = std::str::from_utf8(entry.file_name().as_bytes()).ok().and_then(|name| name.parse().ok())
+        else {
             continue;
         };
         let path = entry.path();
@@ -148,7 +149,10 @@ mod tests {
         let own = std::process::id();
         let directory = with_pid_file(&format!("{own}\n/data\n1\n5432\n/run\n\n"));
         let state = server_is_live(directory.path()).unwrap();
-        assert!(matches!(state, LiveState::Stale { pid, ref why } if pid == own && why.contains("elsewhere")), "{state:?}");
+        assert!(
+            matches!(state, LiveState::Stale { pid, ref why } if pid == own && why.contains("elsewhere")),
+            "{state:?}"
+        );
     }
 
     #[test]

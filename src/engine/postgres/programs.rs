@@ -103,8 +103,10 @@ fn candidates(bin_directory: Option<&Path>, major: &str, search_path: Option<&Os
     if let Some(bin_directory) = bin_directory {
         return vec![bin_directory.to_owned()];
     }
-    let mut candidates =
-        vec![PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")), PathBuf::from(format!("/usr/pgsql-{major}/bin"))];
+    let mut candidates = vec![
+        PathBuf::from(format!("/usr/lib/postgresql/{major}/bin")),
+        PathBuf::from(format!("/usr/pgsql-{major}/bin")),
+    ];
     let in_path = find_program(Path::new("postgres"), search_path);
     candidates.extend(in_path.and_then(|program| program.parent().map(Path::to_owned)));
     candidates
@@ -144,9 +146,15 @@ mod tests {
 
     #[test]
     fn major_versions_are_read() {
-        for (version, major) in
-            [("15.18", "15"), ("9.6.24", "9.6"), ("19beta2", "19"), ("17rc1", "17"), ("9.6", "9.6"), ("10", "10"), ("", "")]
-        {
+        for (version, major) in [
+            ("15.18", "15"),
+            ("9.6.24", "9.6"),
+            ("19beta2", "19"),
+            ("17rc1", "17"),
+            ("9.6", "9.6"),
+            ("10", "10"),
+            ("", ""),
+        ] {
             assert_eq!(major_of(version), major, "{version}");
         }
     }
