@@ -67,9 +67,13 @@ impl Text {
         let widest = pairs.iter().map(|(label, _)| label.width()).max().unwrap_or(0).min(28);
         let rest = " ".repeat(widest + 4);
         for (label, value) in pairs {
-            if label.width() > widest {
+            // A hash stays in one piece, so that it can be copied: below its label where it does not fit beside it.
+            let longest = value.split(' ').map(|word| word.width()).max().unwrap_or(0);
+            let below = longest + rest.width() > WIDTH && longest + 6 <= WIDTH;
+            if label.width() > widest || below {
                 self.wrapped(label, "  ", "  ");
-                self.wrapped(value, &rest, &rest);
+                let rest = if below { "      " } else { &rest };
+                self.wrapped(value, rest, rest);
             } else {
                 let first = format!("  {label}{}  ", " ".repeat(widest - label.width()));
                 self.wrapped(value, &first, &rest);

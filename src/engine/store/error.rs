@@ -94,6 +94,14 @@ pub enum StoreError {
         /// The state directory.
         root: PathBuf,
     },
+    /// The journal of another run lies in the folder.
+    #[error("the journal in {path} belongs to run {found}: it was put there from elsewhere; nothing is taken from it")]
+    OtherRun {
+        /// The run's folder.
+        path: PathBuf,
+        /// The run the journal belongs to.
+        found: RunId,
+    },
     /// A target that can't be locked.
     #[error("'{path}' can't be locked: {why}")]
     BadTarget {

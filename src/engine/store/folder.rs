@@ -112,11 +112,14 @@ impl RunFolder {
     /// Reads the run as it stands; changes nothing. A torn tail is an entry in the making while a runner is alive.
     ///
     /// # Errors
-    /// The journal is damaged, newer, empty, or says what can't be.
+    /// The journal is damaged, newer, empty, another run's, or says what can't be.
     pub fn load(&self) -> Result<(Run, Vec<Entry>, Option<TornTail>), StoreError> {
         let path = self.journal_path();
         let contents = journal::read(&path)?;
         let run = Run::fold(&contents.entries).map_err(|source| JournalError::Illegal { path, source })?;
+        if run.id != self.id {
+            return Err(StoreError::OtherRun { path: self.path.clone(), found: run.id });
+        }
         Ok((run, contents.entries, contents.torn))
     }
 }

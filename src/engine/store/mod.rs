@@ -13,10 +13,12 @@
 mod error;
 mod folder;
 mod locks;
+mod output;
 
 pub use error::StoreError;
 pub use folder::{RunFolder, RunnerLock};
 pub use locks::{TargetKind, TargetLock};
+pub use output::OutputFile;
 
 use crate::domain::event::{Entry, Host, JOURNAL_VERSION, Operator, RunEvent, RunId};
 use crate::domain::plan::Plan;

@@ -52,8 +52,10 @@ pub(crate) fn sentences(maker: &Maker<'_>) -> Vec<String> {
         }
     }
     found.extend(bad_outputs(run, maker.outputs));
-    found
-        .push("Exit statuses are recorded, but prove nothing about data: only the values above were read back.".into());
+    found.push(
+        "Exit statuses are recorded, but prove nothing about data: only the values of the result were read back."
+            .into(),
+    );
     found.push(format!(
         "Lines missing from the journal's end, or a journal written anew as a whole, can't be seen in the journal alone: \
          compare the head {} with one that left this host.",
