@@ -4,6 +4,7 @@ use super::{Context, Exit};
 use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER};
 use anyhow::Context as _;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -99,6 +100,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// settings: what a person would type on a real host.
 fn lead_through(rehearsal: &Rehearsal) -> anyhow::Result<Exit> {
     let status = Command::new("/proc/self/exe")
+        .arg0("lifeboat")
         .arg("--settings")
         .arg(rehearsal.layout.settings())
         .args(["run", "restore-drill"])

@@ -13,6 +13,7 @@ use rustix::fs::FlockOperation;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub(super) fn start(rehearsal: &Rehearsal) -> Result<(), RehearsalError> {
     let log = rehearsal.layout.writer().join("log");
     let stderr = append(&log)?;
     let mut child = Command::new("/proc/self/exe")
+        .arg0("lifeboat")
         .args(["internal", "rehearsal-writer", "--directory"])
         .arg(&rehearsal.layout.directory)
         .env_clear()
