@@ -139,6 +139,24 @@ fn a_journal_begins_with_a_plan_and_only_once() {
 }
 
 #[test]
+fn an_event_that_cannot_happen_is_never_written() {
+    let (_directory, path) = place();
+    let mut events = sample_run::events();
+    let last = events.pop().unwrap();
+    let (mut journal, _) = Journal::create(&path, events.remove(0)).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let ready = events[17].clone(); // the server is ready before it was started
+    let error = journal.append(ready).unwrap_err();
+    assert!(error.to_string().contains("entry 2: step 'start' is pending"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    journal.append(events.remove(0)).unwrap();
+    journal.append(last.clone()).unwrap();
+    let error = journal.append(last).unwrap_err();
+    assert!(error.to_string().contains("the run had ended before"), "{error}");
+    assert_eq!(journal::verify(&path).unwrap().entries, 3);
+}
+
+#[test]
 fn links_and_other_things_are_not_opened() {
     let (directory, path) = place();
     let real = directory.path().join("real");

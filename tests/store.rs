@@ -6,7 +6,9 @@ mod sample_plan;
 
 use lifeboat::domain::event::{RunEvent, RunId};
 use lifeboat::engine::journal::Journal;
+use lifeboat::engine::journal::line::{self, Chain, Stamp};
 use lifeboat::engine::store::{RunFolder, Store, StoreError, TargetKind};
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -30,14 +32,13 @@ fn mode(path: &Path) -> u32 {
 fn folders_are_0700_and_files_0600() {
     let (_directory, store) = store();
     let (folder, _journal) = new_run(&store);
-    let step = folder.make_step_folder(6, 1).unwrap();
-    for path in [store.root(), &store.root().join("runs"), &store.root().join("locks"), &folder.path, &step] {
+    let steps = folder.path.join("steps");
+    for path in [store.root(), &store.root().join("runs"), &store.root().join("locks"), &folder.path, &steps] {
         assert_eq!(mode(path), 0o700, "{}", path.display());
     }
     for path in [folder.journal_path(), folder.lock_path()] {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
-    assert!(folder.make_step_folder(6, 1).is_err(), "an attempt is begun once");
 }
 
 #[test]
@@ -56,6 +57,8 @@ fn step_folders_count_from_one() {
     assert_eq!(folder.step_folder(6, 1), Path::new("/state/runs/7Q2K/steps/07"));
     assert_eq!(folder.step_folder(6, 2), Path::new("/state/runs/7Q2K/steps/07-2"));
     assert_eq!(folder.step_folder(99, 12), Path::new("/state/runs/7Q2K/steps/100-12"));
+    let socket = lifeboat::engine::paths::socket_in(Path::new("/run/lifeboat"), &folder.id).unwrap();
+    assert_eq!(socket, Path::new("/run/lifeboat").join(folder.request_socket_name()));
 }
 
 #[test]
@@ -78,10 +81,12 @@ fn runs_come_newest_first_and_damaged_ones_are_not_hidden() {
 #[test]
 fn an_entry_that_cannot_follow_stops_loading() {
     let (_directory, store) = store();
-    let (folder, mut journal) = new_run(&store);
-    journal
-        .append(RunEvent::StepReady { step: sample_plan::id("start"), attempt: 1, evidence: String::new() })
-        .unwrap();
+    let (folder, _journal) = new_run(&store);
+    let first = folder.load().unwrap().1.remove(0);
+    let stamp = Stamp { at: first.at, monotonic_ns: first.monotonic_ns, boot_id: first.boot_id.clone() };
+    let event = RunEvent::StepReady { step: sample_plan::id("start"), attempt: 1, evidence: String::new() };
+    let (bytes, _) = line::encode(&Chain::at(&first), stamp, event).unwrap();
+    std::fs::File::options().append(true).open(folder.journal_path()).unwrap().write_all(&bytes).unwrap();
     let error = folder.load().map(drop).unwrap_err().to_string();
     assert!(error.contains("entry 2: step 'start' is pending"), "{error}");
 }

@@ -18,12 +18,13 @@ pub use read::{Contents, Damage, Found, TornTail, Verification, is_head, read, v
 
 use crate::domain::digest::Digest;
 use crate::domain::event::{Entry, RunEvent};
-use crate::domain::run::IllegalEvent;
+use crate::domain::run::Run;
 use crate::engine::clock;
 use line::{Chain, Stamp};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// How much room is taken ahead of what is written, so that a full disk shows itself between two entries and not
@@ -37,6 +38,8 @@ pub struct Journal {
     path: PathBuf,
     boot_id: String,
     chain: Chain,
+    /// The fold of what was appended: an event that can't happen is refused before it is written.
+    run: Run,
     length_bytes: u64,
     reserved_bytes: u64,
     poisoned: Option<String>,
@@ -49,70 +52,79 @@ impl Journal {
     /// # Errors
     /// The file exists, can't be made, or the first entry can't be made durable: then nothing of it stays.
     pub fn create(path: &Path, first: RunEvent) -> Result<(Journal, Entry), JournalError> {
-        if !matches!(first, RunEvent::RunCreated { .. }) {
-            return Err(JournalError::Illegal { path: path.to_owned(), source: IllegalEvent::NoPlan });
-        }
+        let (bytes, entry) = encode(path, &Chain::start(), &clock::boot_id(), first)?;
+        let run = Run::begin(&entry).map_err(|source| JournalError::Illegal { path: path.to_owned(), source })?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::APPEND | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|errno| JournalError::io("creating", path, errno.into()))?;
         let mut journal = Journal {
             file: File::from(file),
             path: path.to_owned(),
-            boot_id: clock::boot_id(),
-            chain: Chain::start(),
+            boot_id: entry.boot_id.clone(),
+            chain: Chain::at(&entry),
+            run,
             length_bytes: 0,
             reserved_bytes: 0,
             poisoned: None,
         };
-        let made = journal.append(first).and_then(|entry| sync_directory_of(path).map(|()| entry));
-        match made {
-            Ok(entry) => Ok((journal, entry)),
-            Err(error) => {
-                // The run never began; a half-made file would only look like damage later. The first error tells.
-                let _ = std::fs::remove_file(path);
-                Err(error)
-            }
+        let made = journal
+            .write_durably(&bytes)
+            .map_err(|source| JournalError::Write { path: path.to_owned(), sequence: 1, source })
+            .and_then(|()| sync_directory_of(path));
+        if let Err(error) = made {
+            // The run never began; a half-made file would only look like damage later. The first error tells.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
         }
+        Ok((journal, entry))
     }
 
     /// Opens a journal to go on with it: reads and verifies all of it. A cut inside the last line is cut off (that
-    /// entry was never acknowledged) and reported.
+    /// entry was never acknowledged) and reported. The last entry is made durable anew: where a sync failed before,
+    /// the file shows it and the disk may not have it.
     ///
     /// # Errors
-    /// Anything but a cut in the last line: damage with its line, a newer format, no complete entry, or a system error.
+    /// Anything but a cut in the last line: damage with its line, a newer format, no complete entry, an entry that
+    /// can't follow, or a system error.
     pub fn open(path: &Path) -> Result<(Journal, Vec<Entry>, Option<TornTail>), JournalError> {
         let mut file = read::open_file(path, OFlags::RDWR | OFlags::APPEND)?;
-        let scan = read::scan_file(&mut file, path)?;
-        let (contents, chain, length_bytes) = scan.into_contents(path)?;
-        if contents.torn.is_some() {
-            file.set_len(length_bytes)
-                .and_then(|()| file.sync_all())
+        let read = read::scan_file(&mut file, path)?.into_readable(path)?;
+        let run = Run::fold(&read.contents.entries)
+            .map_err(|source| JournalError::Illegal { path: path.to_owned(), source })?;
+        if read.contents.torn.is_some() {
+            file.set_len(read.good_bytes)
                 .map_err(|source| JournalError::io("cutting the torn last line off", path, source))?;
         }
+        let again = read::open_file(path, OFlags::RDWR)?;
+        again
+            .write_all_at(&read.last_line, read.good_bytes - read.last_line.len() as u64)
+            .and_then(|()| again.sync_all())
+            .map_err(|source| JournalError::io("making durable the last entry of", path, source))?;
         let journal = Journal {
             file,
             path: path.to_owned(),
             boot_id: clock::boot_id(),
-            chain,
-            length_bytes,
-            reserved_bytes: length_bytes,
+            chain: read.chain,
+            run,
+            length_bytes: read.good_bytes,
+            reserved_bytes: read.good_bytes,
             poisoned: None,
         };
-        Ok((journal, contents.entries, contents.torn))
+        Ok((journal, read.contents.entries, read.contents.torn))
     }
 
     /// Appends `event`; it is on disk when this returns.
     ///
     /// # Errors
+    /// [`JournalError::Illegal`] when it can't happen to the run as it stands: nothing is written then.
     /// [`JournalError::Write`] when it could not be written or synced. That is never retried: after a failed sync
     /// nobody knows what is on disk, so every later append fails with [`JournalError::Poisoned`].
     pub fn append(&mut self, event: RunEvent) -> Result<Entry, JournalError> {
         if let Some(why) = &self.poisoned {
             return Err(JournalError::Poisoned { path: self.path.clone(), why: why.clone() });
         }
-        let stamp = Stamp { at: clock::now(), monotonic_ns: clock::monotonic_ns(), boot_id: self.boot_id.clone() };
-        let (bytes, entry) = line::encode(&self.chain, stamp, event)
-            .map_err(|source| JournalError::io("encoding an entry for", &self.path, source.into()))?;
+        let (bytes, entry) = encode(&self.path, &self.chain, &self.boot_id, event)?;
+        self.run.apply(&entry).map_err(|source| JournalError::Illegal { path: self.path.clone(), source })?;
         if let Err(source) = self.write_durably(&bytes) {
             self.poisoned = Some(format!("entry {}: {source}", entry.sequence));
             return Err(JournalError::Write { path: self.path.clone(), sequence: entry.sequence, source });
@@ -159,6 +171,11 @@ impl Journal {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn encode(path: &Path, chain: &Chain, boot_id: &str, event: RunEvent) -> Result<(Vec<u8>, Entry), JournalError> {
+    let stamp = Stamp { at: clock::now(), monotonic_ns: clock::monotonic_ns(), boot_id: boot_id.to_owned() };
+    line::encode(chain, stamp, event).map_err(|source| JournalError::io("encoding an entry for", path, source.into()))
 }
 
 fn sync_directory_of(path: &Path) -> Result<(), JournalError> {

@@ -101,8 +101,7 @@ pub fn is_head(recorded: &str) -> bool {
 /// Damage with its line, a newer format, no complete entry, or a system error.
 pub fn read(path: &Path) -> Result<Contents, JournalError> {
     let mut file = open_file(path, OFlags::RDONLY)?;
-    let (contents, _, _) = scan_file(&mut file, path)?.into_contents(path)?;
-    Ok(contents)
+    Ok(scan_file(&mut file, path)?.into_readable(path)?.contents)
 }
 
 /// Checks a journal by its chain, and that every entry can follow the ones before it; changes nothing.
@@ -156,19 +155,35 @@ pub(crate) struct Scan {
     entries: Vec<Entry>,
     chain: Chain,
     good_bytes: u64,
+    last_line: Vec<u8>,
     all_bytes: u64,
     torn: Option<TornTail>,
     fault: Option<(u64, LineFault)>,
 }
 
+/// A journal without damage.
+pub(crate) struct Readable {
+    pub(crate) contents: Contents,
+    pub(crate) chain: Chain,
+    /// Up to the end of the last complete line.
+    pub(crate) good_bytes: u64,
+    /// The bytes of the last complete line, with its line feed.
+    pub(crate) last_line: Vec<u8>,
+}
+
 impl Scan {
-    pub(crate) fn into_contents(self, path: &Path) -> Result<(Contents, Chain, u64), JournalError> {
+    pub(crate) fn into_readable(self, path: &Path) -> Result<Readable, JournalError> {
         let path = path.to_owned();
         match self.fault {
             Some((line, LineFault::Damaged(what))) => Err(JournalError::Damaged { path, line, what }),
             Some((line, LineFault::Newer(what))) => Err(JournalError::Newer { path, line, what }),
             None if self.entries.is_empty() => Err(JournalError::NothingComplete { path, bytes: self.all_bytes }),
-            None => Ok((Contents { entries: self.entries, torn: self.torn }, self.chain, self.good_bytes)),
+            None => Ok(Readable {
+                contents: Contents { entries: self.entries, torn: self.torn },
+                chain: self.chain,
+                good_bytes: self.good_bytes,
+                last_line: self.last_line,
+            }),
         }
     }
 }
@@ -188,6 +203,7 @@ fn scan(bytes: &[u8]) -> Scan {
         entries,
         chain,
         good_bytes: good as u64,
+        last_line: bytes[..good].split_inclusive(|byte| *byte == b'\n').next_back().unwrap_or_default().to_vec(),
         all_bytes: bytes.len() as u64,
         torn: None,
         fault: fault.map(|fault| (line, fault)),

@@ -4,12 +4,11 @@ use crate::domain::event::{Entry, RunId};
 use crate::domain::run::Run;
 use crate::engine::journal::{self, JournalError, TornTail};
 use crate::engine::store::error::StoreError;
-use crate::engine::store::{locks, open_own_file, sync_directory};
+use crate::engine::store::{locks, open_own_file};
 use rustix::fs::FlockOperation;
 use std::fs::File;
-use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 /// A run's folder in the state directory. That it exists says nothing about its journal.
@@ -41,23 +40,12 @@ impl RunFolder {
     }
 
     /// The folder of the step at `position` (from 0, as in the plan) for one attempt (from 1): `steps/07`,
-    /// `steps/07-2`. It is made by whoever starts the step, with [`RunFolder::make_step_folder`].
+    /// `steps/07-2`. [`crate::engine::step_process::start`] makes it.
     #[must_use]
     pub fn step_folder(&self, position: usize, attempt: u32) -> PathBuf {
         let number = position + 1;
         let name = if attempt <= 1 { format!("{number:02}") } else { format!("{number:02}-{attempt}") };
         self.path.join("steps").join(name)
-    }
-
-    /// Makes the folder of a step's attempt, 0700 and durable.
-    ///
-    /// # Errors
-    /// It exists already (the attempt was begun before), or it can't be made.
-    pub fn make_step_folder(&self, position: usize, attempt: u32) -> Result<PathBuf, StoreError> {
-        let path = self.step_folder(position, attempt);
-        make_new_directory(&path)?;
-        sync_directory(&self.path.join("steps"))?;
-        Ok(path)
     }
 
     /// The file name of the socket on which the runner takes requests, in the runtime directory.
@@ -67,7 +55,11 @@ impl RunFolder {
     }
 
     pub(crate) fn make_inside(&self) -> Result<(), StoreError> {
-        make_new_directory(&self.path.join("steps"))?;
+        let steps = self.path.join("steps");
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&steps)
+            .map_err(|source| StoreError::io("making", &steps, source))?;
         open_own_file(&self.lock_path()).map(drop)
     }
 
@@ -122,11 +114,4 @@ impl RunFolder {
         }
         Ok((run, contents.entries, contents.torn))
     }
-}
-
-fn make_new_directory(path: &Path) -> Result<(), StoreError> {
-    std::fs::DirBuilder::new().mode(0o700).create(path).map_err(|source| match source.kind() {
-        ErrorKind::AlreadyExists => StoreError::io("making (it is there already)", path, source),
-        _ => StoreError::io("making", path, source),
-    })
 }

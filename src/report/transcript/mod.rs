@@ -1,6 +1,6 @@
 //! What a transcript says, before it is laid out as text, Markdown or HTML.
 //!
-//! Every text in a [`Document`] has gone through the caller's redaction and through [`crate::domain::text`]: the
+//! Every text in a document has gone through the caller's redaction and through [`crate::domain::text`]: the
 //! layouts can show it as it is, escaping only what their own format would obey.
 
 pub(crate) mod proof;
