@@ -188,6 +188,8 @@ pub enum CaptureFrom {
     Column(String),
     /// All of the output, trimmed.
     Whole,
+    /// The value of this name that a check or a server's log gives.
+    Answer,
 }
 
 /// A value kept from a step, known to later steps as `${STEP.NAME}`.

@@ -72,10 +72,11 @@ pub enum ExtractError {
 /// column or a whole output may be.
 pub fn captures(step: &Step, stdout: &[u8]) -> Result<BTreeMap<String, String>, ExtractError> {
     let text = String::from_utf8_lossy(&stdout[..stdout.len().min(MOST_OUTPUT_BYTES)]);
-    step.captures.iter().map(|capture| Ok((capture.name.clone(), one(capture, &text)?))).collect()
+    let one = |capture| one(capture, &text).map(|value| value.map(|value| (capture.name.clone(), value)));
+    step.captures.iter().filter_map(|capture| one(capture).transpose()).collect()
 }
 
-fn one(capture: &Capture, text: &str) -> Result<String, ExtractError> {
+fn one(capture: &Capture, text: &str) -> Result<Option<String>, ExtractError> {
     let name = || capture.name.clone();
     let value = match &capture.from {
         CaptureFrom::Whole => text.trim().to_owned(),
@@ -88,11 +89,13 @@ fn one(capture: &Capture, text: &str) -> Result<String, ExtractError> {
             rest.to_owned()
         }
         CaptureFrom::Column(column) => cell(&name(), column, text)?,
+        // Not read from an output.
+        CaptureFrom::Answer => return Ok(None),
     };
     if value.len() > MOST_VALUE_BYTES {
         return Err(ExtractError::TooLong { name: name(), bytes: value.len() });
     }
-    Ok(clean(&value))
+    Ok(Some(clean(&value)))
 }
 
 /// The cell of `column` in the first row below the header.

@@ -5,6 +5,7 @@ pub mod extract;
 pub mod machine;
 pub mod parameters;
 pub mod plan;
+pub mod restore_command;
 pub mod runbook;
 pub mod selection;
 pub mod target;

@@ -231,6 +231,10 @@ impl Script {
                 self.line(&format!("ask {}", quote(&clean(&question))));
                 self.line(&format!("{variable}=$reply"));
             }
+            CaptureFrom::Answer => {
+                self.line(&format!("ask {}", quote(&clean(&format!("value found above ({name}): ")))));
+                self.line(&format!("{variable}=$reply"));
+            }
         }
     }
 }

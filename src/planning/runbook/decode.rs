@@ -179,8 +179,15 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
         table.text(reader, "repeat")
     };
     let destructive = acts && table.boolean(reader, "destructive").unwrap_or(false);
-    let keeps = matches!(kind.text.as_str(), "command" | "stop" | "sql");
-    let captures = if keeps { captures(reader, &mut table) } else { Vec::new() };
+    let answers = matches!(kind.text.as_str(), "check" | "wait");
+    let keeps = answers || matches!(kind.text.as_str(), "command" | "stop" | "sql");
+    let captures = if answers {
+        answers_kept(reader, &mut table)
+    } else if keeps {
+        captures(reader, &mut table)
+    } else {
+        Vec::new()
+    };
     let expect = if keeps { table.templates(reader, "expect") } else { BTreeMap::new() };
     let proves = if keeps { table.texts(reader, "proves").unwrap_or_default() } else { Vec::new() };
     let action = action(reader, &mut table, &kind, !captures.is_empty());
@@ -266,6 +273,12 @@ fn condition<'t>(reader: &mut Reader<'t>, value: &'t Spanned<DeValue<'t>>) -> Op
     table.finish(reader);
     let test = tests.pop().filter(|_| written == 1)?;
     Some(Condition { parameter: parameter?, test })
+}
+
+/// A check and a wait name their values themselves: `capture = ["lsn"]` keeps some of them.
+fn answers_kept<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<Capture> {
+    let names = table.texts(reader, "capture").unwrap_or_default();
+    names.into_iter().map(|name| Capture { name: name.text, from: CaptureFrom::Answer }).collect()
 }
 
 fn captures<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<Capture> {
