@@ -18,7 +18,7 @@ fn everything_has_a_default() {
     let settings = parse("").unwrap();
     assert_eq!(settings.pgbackrest.binary, PathBuf::from("pgbackrest"));
     assert_eq!(settings.drill.database, "postgres");
-    assert_eq!(settings.drill.depth, DrillDepth::Quick);
+    assert_eq!(settings.drill.depth, DrillDepth::Rows);
     assert_eq!(settings.state.directory, None);
     assert_eq!(settings.runbook_directory(), Some(PathBuf::from("/etc/lifeboat/runbooks")));
     assert_eq!(Settings { file: None, ..settings }, Settings::default());
@@ -43,7 +43,7 @@ fn every_key_is_read() {
         probe_sql = """select count(*)
 from orders"""
         database = "shop"
-        depth = "thorough"
+        depth = "checksums"
         [runbooks]
         directory = "books"
         [operator]
@@ -61,7 +61,7 @@ from orders"""
     assert_eq!(settings.drill.directory, Some(PathBuf::from("/etc/lifeboat/../drill")));
     assert_eq!(settings.drill.probe_sql.as_deref(), Some("select count(*)\nfrom orders"));
     assert_eq!(settings.drill.database, "shop");
-    assert_eq!(settings.drill.depth, DrillDepth::Thorough);
+    assert_eq!(settings.drill.depth, DrillDepth::Checksums);
     assert_eq!(settings.runbook_directory(), Some(PathBuf::from("/etc/lifeboat/books")));
     assert_eq!(settings.operator.timezone, Some(chrono_tz::Europe::Istanbul));
 }
@@ -87,7 +87,7 @@ fn a_typo_names_file_line_column_and_the_nearest_key() {
 fn a_wrong_type_or_value_is_told_where_it_is() {
     for (text, place, words) in [
         ("[drill]\ndepth = 3\n", ":2:9: ", "takes text in quotes, not an integer"),
-        ("[drill]\ndepth = 'deep'\n", ":2:9: ", "quick, standard, thorough"),
+        ("[drill]\ndepth = 'deep'\n", ":2:9: ", "rows, standard, thorough"),
         ("[drill]\ndirectory = ''\n", ":2:13: ", "leave the line out"),
         ("[pgbackrest]\nstanza = ['a', 'b']\n", ":2:10: ", "not an array"),
         ("[pgbackrest]\nstanza = \"a\\u0007\"\n", ":2:10: ", "control character"),

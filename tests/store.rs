@@ -19,8 +19,15 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn new_run(store: &Store) -> (RunFolder, Journal) {
-    let (folder, journal, _) =
-        store.create_run(sample_plan::plan(), sample_plan::anna(), sample_plan::host(), None).unwrap();
+    let (folder, journal, _) = store
+        .create_run(
+            lifeboat::engine::clock::random_run_id().unwrap(),
+            sample_plan::plan(),
+            sample_plan::anna(),
+            sample_plan::host(),
+            None,
+        )
+        .unwrap();
     (folder, journal)
 }
 
@@ -160,7 +167,13 @@ fn a_target_that_names_no_place_is_refused() {
 fn too_little_space_is_told_with_its_figures() {
     let (_directory, store) = store();
     let wanted = 900_000_000_000_000_000;
-    let made = store.create_run(sample_plan::plan(), sample_plan::anna(), sample_plan::host(), Some(wanted));
+    let made = store.create_run(
+        lifeboat::engine::clock::random_run_id().unwrap(),
+        sample_plan::plan(),
+        sample_plan::anna(),
+        sample_plan::host(),
+        Some(wanted),
+    );
     let error = made.map(drop).unwrap_err().to_string();
     assert!(
         error.contains("needs 900000001.0 GB: 1.0 GB for its journal and outputs and 900000000.0 GB for"),

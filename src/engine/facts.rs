@@ -1,1 +1,115 @@
-//! Facts of a plan, read from the machine.
+//! The identity facts of a plan, read from the machine: when it is made, at every gate, and before every step that
+//! can't be undone. The same function reads them each time, so that a difference is a difference in the world.
+
+use crate::domain::digest::Digest;
+use crate::domain::facts::Facts;
+use crate::domain::inventory::{BackupSet, Inventory, RepositoryKey, SetKey};
+use crate::domain::label::BackupLabel;
+use crate::domain::plan::Plan;
+use crate::engine::look;
+use crate::engine::surroundings::{PGBACKREST, PGBACKREST_CONFIG, POSTGRES_BIN, Surroundings};
+use chrono::SecondsFormat;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The parameters by which a restoring runbook names what it is about. A runbook without them has fewer facts.
+const STANZA: &str = "stanza";
+const REPOSITORY: &str = "repository";
+const SET: &str = "set";
+const TIMELINE: &str = "timeline";
+/// The sealed fact with production's data directory.
+pub const PRODUCTION: &str = "production-data-directory";
+
+/// What a plan is about, as far as it was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The stanza.
+    pub stanza: String,
+    /// The repository.
+    pub repository: RepositoryKey,
+    /// The backup set.
+    pub set: BackupLabel,
+    /// The timeline to recover along.
+    pub timeline: u32,
+    /// Production's data directory, where the configuration names one on this host.
+    pub production: Option<String>,
+}
+
+/// Reads the facts of a plan again. What can't be read any more is missing, which is a difference, too.
+#[must_use]
+pub fn read(plan: &Plan, surroundings: &Surroundings) -> Facts {
+    let parameter = |name: &str| plan.parameters.get(name);
+    let subject = (|| {
+        Some(Subject {
+            stanza: parameter(STANZA)?.clone(),
+            repository: RepositoryKey(parameter(REPOSITORY)?.parse().ok()?),
+            set: BackupLabel::parse(parameter(SET)?).ok()?,
+            timeline: parameter(TIMELINE)?.parse().ok()?,
+            production: plan.facts.identity.get(PRODUCTION).filter(|path| !path.is_empty()).cloned(),
+        })
+    })();
+    let inventory = subject.as_ref().and_then(|subject| {
+        look::inventory(&surroundings.pgbackrest, Some(&subject.stanza))
+            .map_err(|error| tracing::warn!(%error, "the inventory can't be read"))
+            .ok()
+    });
+    let mut facts = of(surroundings, subject.as_ref(), inventory.as_ref());
+    facts.identity.insert("runbook".to_owned(), plan.runbook_digest.to_string());
+    facts
+}
+
+/// The facts of `subject` as they are now.
+#[must_use]
+pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Option<&Inventory>) -> Facts {
+    let mut identity = BTreeMap::new();
+    let mut put = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            identity.insert(name.to_owned(), value);
+        }
+    };
+    put("host", Some(rustix::system::uname().nodename().to_string_lossy().into_owned()));
+    put("machine-id", std::fs::read_to_string("/etc/machine-id").ok().map(|id| id.trim().to_owned()));
+    put("lifeboat", own_digest());
+    let config = surroundings.pgbackrest.config.as_ref().map(|path| path.display().to_string());
+    put(PGBACKREST, Some(surroundings.pgbackrest.binary.display().to_string()));
+    put(PGBACKREST_CONFIG, Some(config.unwrap_or_default()));
+    put("pgbackrest-version", surroundings.pgbackrest.version().ok().map(|version| version.to_string()));
+    put(POSTGRES_BIN, Some(surroundings.postgres.bin_directory.display().to_string()));
+    put("postgres-version", Some(surroundings.postgres.version.clone()));
+    let Some(subject) = subject else { return Facts { identity, thresholds: BTreeMap::new() } };
+    put(STANZA, Some(subject.stanza.clone()));
+    put(REPOSITORY, Some(subject.repository.0.to_string()));
+    put(SET, Some(subject.set.to_string()));
+    put(TIMELINE, Some(subject.timeline.to_string()));
+    put(PRODUCTION, Some(subject.production.clone().unwrap_or_default()));
+    let control = subject
+        .production
+        .as_ref()
+        .and_then(|path| surroundings.postgres.control_data(Path::new(path), &surroundings.environment).ok());
+    put("production-system-identifier", control.map(|control| control.system_identifier.to_string()));
+    let key = SetKey { stanza: subject.stanza.clone(), repository: subject.repository, label: subject.set };
+    put("backup-set", inventory.and_then(|inventory| inventory.set(&key)).map(identity_of));
+    let system = inventory.and_then(|inventory| inventory.stanza(&subject.stanza)).and_then(|stanza| {
+        let repository = stanza.repository(subject.repository)?;
+        let database = repository.database(repository.set(subject.set)?.database())?;
+        database.system_id.map(|system| system.to_string())
+    });
+    put("system-identifier", system);
+    Facts { identity, thresholds: BTreeMap::new() }
+}
+
+/// What makes a set this one and no other of the same label.
+fn identity_of(set: &BackupSet) -> String {
+    let lsn = set.lsn().map_or_else(|| "no LSN".to_owned(), |lsn| format!("{} to {}", lsn.start, lsn.stop));
+    format!(
+        "{}, {} bytes, stopped {}",
+        lsn,
+        set.database_bytes().0,
+        set.stop().to_rfc3339_opts(SecondsFormat::Secs, true)
+    )
+}
+
+/// The digest of the program that runs: a plan is for the program that made it.
+fn own_digest() -> Option<String> {
+    std::fs::read("/proc/self/exe").ok().map(|bytes| Digest::of(&bytes).to_string())
+}

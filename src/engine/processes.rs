@@ -211,6 +211,29 @@ pub fn end(survivors: &[Survivor], grace: Duration) -> io::Result<Ended> {
     Ok(ended)
 }
 
+/// Asks a PostgreSQL server for a fast shutdown (INT to the postmaster; TERM would wait for every client) and waits for
+/// its end: `true` when it is gone within `grace`.
+///
+/// # Errors
+/// When the kernel has no pidfds or refuses the signal.
+pub fn interrupt(process: &ProcessId, grace: Duration) -> io::Result<bool> {
+    let Some(descriptor) = process.open()? else { return Ok(true) };
+    match pidfd_send_signal(&descriptor, Signal::INT) {
+        Ok(()) => {}
+        Err(Errno::SRCH) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    }
+    let until = Instant::now() + grace;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match rustix::event::poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&timespec(left))) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Takes those out of `held` that end within `time`.
 fn wait_for_end(held: &mut Vec<(&Survivor, OwnedFd)>, time: Duration) -> io::Result<()> {
     let until = Instant::now() + time;

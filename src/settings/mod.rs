@@ -13,6 +13,7 @@
 //! [postgres]
 //! bin_directory = "/usr/lib/postgresql/15/bin" # default: found for the version of the backup set
 //! owner = "postgres"                           # default: the owner of the data directory, else "postgres"
+//! user = "postgres"                            # default: "postgres", the superuser role of the restored cluster
 //!
 //! [state]
 //! directory = "/var/lib/lifeboat"      # default: /var/lib/lifeboat where it exists, else XDG state
@@ -22,7 +23,7 @@
 //! directory = "/srv/drill"                       # default: below the state directory
 //! probe_sql = "select count(*) from orders"      # default: none
 //! database = "shop"                              # default: "postgres"
-//! depth = "quick"                                # default: "quick"; or "standard", "thorough"
+//! depth = "rows"                                 # default: "rows"; or "start", "catalog", "amcheck", "checksums"
 //!
 //! [runbooks]
 //! directory = "/etc/lifeboat/runbooks"   # default: the folder `runbooks` beside the settings file
@@ -91,6 +92,8 @@ pub struct PostgresSettings {
     pub bin_directory: Option<PathBuf>,
     /// `owner`: the account, where there is no data directory to read it from. Default: `postgres`.
     pub owner: Option<String>,
+    /// `user`: the superuser role a drill asks as, in the restored cluster. Default: `postgres`.
+    pub user: Option<String>,
 }
 
 /// `[state]`: where journals and sockets live.
@@ -111,7 +114,7 @@ pub struct DrillSettings {
     pub probe_sql: Option<String>,
     /// `database`: where `probe_sql` runs. Default: `postgres`.
     pub database: String,
-    /// `depth`: how much a drill reads. Default: quick.
+    /// `depth`: how much a drill reads. Default: rows.
     pub depth: DrillDepth,
 }
 
@@ -126,29 +129,36 @@ impl Default for DrillSettings {
     }
 }
 
-/// How much of the restored cluster a drill reads.
+/// How much of the restored cluster a drill reads; each includes those before it. The same words as the drill's `depth`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DrillDepth {
-    /// `quick`: consistent, target reached, sanity queries.
+    /// `start`: consistent, target reached, the result read back.
+    Start,
+    /// `catalog`: and every definition of every database.
+    Catalog,
+    /// `rows`: and every row of one database's tables, counted.
     #[default]
-    Quick,
-    /// `standard`: and every page's checksum.
-    Standard,
-    /// `thorough`: and every index against its table.
-    Thorough,
+    Rows,
+    /// `amcheck`: and every table against its indexes.
+    Amcheck,
+    /// `checksums`: and every page's checksum.
+    Checksums,
 }
 
 impl DrillDepth {
     /// All of them, from the least to the most.
-    pub const ALL: [DrillDepth; 3] = [DrillDepth::Quick, DrillDepth::Standard, DrillDepth::Thorough];
+    pub const ALL: [DrillDepth; 5] =
+        [DrillDepth::Start, DrillDepth::Catalog, DrillDepth::Rows, DrillDepth::Amcheck, DrillDepth::Checksums];
 
     /// The word in the settings file.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            DrillDepth::Quick => "quick",
-            DrillDepth::Standard => "standard",
-            DrillDepth::Thorough => "thorough",
+            DrillDepth::Start => "start",
+            DrillDepth::Catalog => "catalog",
+            DrillDepth::Rows => "rows",
+            DrillDepth::Amcheck => "amcheck",
+            DrillDepth::Checksums => "checksums",
         }
     }
 }

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 /// The sections and their keys: the one table behind reading, "did you mean" and the list in messages.
 const KNOWN: [(&str, &[&str]); 6] = [
     ("pgbackrest", &["binary", "config", "stanza"]),
-    ("postgres", &["bin_directory", "owner"]),
+    ("postgres", &["bin_directory", "owner", "user"]),
     ("state", &["directory", "runtime_directory"]),
     ("drill", &["directory", "probe_sql", "database", "depth"]),
     ("runbooks", &["directory"]),
@@ -87,6 +87,7 @@ impl Reader<'_> {
             ("pgbackrest", "stanza") => settings.pgbackrest.stanza = Some(text.to_owned()),
             ("postgres", "bin_directory") => settings.postgres.bin_directory = Some(path()),
             ("postgres", "owner") => settings.postgres.owner = Some(text.to_owned()),
+            ("postgres", "user") => settings.postgres.user = Some(text.to_owned()),
             ("state", "directory") => settings.state.directory = Some(path()),
             ("state", "runtime_directory") => settings.state.runtime_directory = Some(path()),
             ("drill", "directory") => settings.drill.directory = Some(path()),

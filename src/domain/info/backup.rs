@@ -373,6 +373,10 @@ mod tests {
 
     #[test]
     fn a_set_is_small() {
-        assert!(size_of::<Result<BackupSet, UnreadableSet>>() <= 184, "{}", size_of::<Result<BackupSet, UnreadableSet>>());
+        assert!(
+            size_of::<Result<BackupSet, UnreadableSet>>() <= 184,
+            "{}",
+            size_of::<Result<BackupSet, UnreadableSet>>()
+        );
     }
 }

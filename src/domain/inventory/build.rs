@@ -49,11 +49,7 @@ fn stanza(info: InfoStanza) -> Stanza {
 }
 
 /// Moves the sets to their repositories, each list made as large as it must be and no larger.
-fn take_sets(
-    repositories: &mut Vec<Repository>,
-    backups: Vec<Result<BackupSet, UnreadableSet>>,
-    status: &Status,
-) {
+fn take_sets(repositories: &mut Vec<Repository>, backups: Vec<Result<BackupSet, UnreadableSet>>, status: &Status) {
     for repository in &mut *repositories {
         let sets = backups.iter().filter_map(|backup| backup.as_ref().ok());
         repository.sets.reserve_exact(sets.filter(|set| set.repository() == repository.key).count());

@@ -22,7 +22,6 @@ pub use output::OutputFile;
 
 use crate::domain::event::{Entry, Host, JOURNAL_VERSION, Operator, RunEvent, RunId};
 use crate::domain::plan::Plan;
-use crate::engine::clock;
 use crate::engine::journal::Journal;
 use rustix::fs::{Access, Mode, OFlags};
 use std::fs::File;
@@ -102,13 +101,14 @@ impl Store {
     /// Too little space (with the figures), or the folder or journal can't be made: then nothing of it stays.
     pub fn create_run(
         &self,
+        id: RunId,
         plan: Plan,
         by: Operator,
         host: Host,
         restore_size_bytes: Option<u64>,
     ) -> Result<(RunFolder, Journal, Entry), StoreError> {
         self.check_space(restore_size_bytes)?;
-        let folder = self.make_folder()?;
+        let folder = self.make_folder(id)?;
         let first =
             RunEvent::RunCreated { version: JOURNAL_VERSION, run: folder.id.clone(), plan: Box::new(plan), by, host };
         let made = folder
@@ -125,15 +125,11 @@ impl Store {
         }
     }
 
-    fn make_folder(&self) -> Result<RunFolder, StoreError> {
-        loop {
-            let id = clock::random_run_id().map_err(|source| StoreError::io("naming a run in", &self.root, source))?;
-            let path = self.runs_path().join(id.as_str());
-            match std::fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(RunFolder { path, id }),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(StoreError::io("making", &path, source)),
-            }
+    fn make_folder(&self, id: RunId) -> Result<RunFolder, StoreError> {
+        let path = self.runs_path().join(id.as_str());
+        match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(RunFolder { path, id }),
+            Err(source) => Err(StoreError::io("making", &path, source)),
         }
     }
 

@@ -1,1 +1,0 @@
-//! The loop: input, machine, journal, effect.

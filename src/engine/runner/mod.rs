@@ -1,0 +1,338 @@
+//! The loop: input, machine, journal, effect. The only writer of a run's journal, under the run's lock.
+//!
+//! It decides nothing: [`machine`] does. It owns no command either: a step process does, so that a runner may
+//! be killed at any moment. What it holds in memory can be folded again from the journal and the step folders.
+
+mod follow;
+mod perform;
+mod reason;
+mod serve;
+mod take_over;
+
+pub use serve::{Reply, SOCKET_NOTE};
+
+use crate::domain::event::{RunEvent, Verdict};
+use crate::domain::facts::Facts;
+use crate::domain::plan::{StepId, StepKind};
+use crate::domain::recovery_log::RecoveryLog;
+use crate::domain::run::{IllegalEvent, Run};
+use crate::domain::status::StepStatus;
+use crate::engine::environment::BaseEnvironment;
+use crate::engine::journal::{Journal, JournalError};
+use crate::engine::step_process::Launcher;
+use crate::engine::store::{RunFolder, StoreError};
+use crate::planning::machine::{self, Next, Refusal, Request, Seen};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use tokio::sync::{mpsc, oneshot};
+
+/// Why a runner stopped before the run's end. The steps' processes go on; nothing is lost.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// Another runner has the run.
+    #[error("another runner has run {0}")]
+    Held(String),
+    /// The run's folder or lock.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Reading or writing the journal. After a failed write nothing more is started.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal holds something that can't have happened.
+    #[error("the journal holds something that can't have happened: {0}")]
+    Illegal(#[from] IllegalEvent),
+    /// The operating system refused something the runner can't do without.
+    #[error("{what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's answer.
+        error: std::io::Error,
+    },
+}
+
+impl RunnerError {
+    fn system(what: &'static str) -> impl FnOnce(std::io::Error) -> RunnerError {
+        move |error| RunnerError::System { what, error }
+    }
+}
+
+/// Everything that comes in, through one channel, in one order.
+#[derive(Debug)]
+enum Input {
+    /// A person asked something; the reply is sent after the event is durable.
+    Asked(Request, oneshot::Sender<Reply>),
+    /// The facts that were to be read for a step.
+    Facts(StepId, Facts),
+    /// A check or another step without a command has its answer.
+    Answered(StepId, Seen),
+    /// None of a step's processes is alive any more.
+    Over { position: usize, attempt: u32, outcome: take_over::Ended },
+    /// A server's log has more lines.
+    Log { position: usize, attempt: u32, log: Box<RecoveryLog> },
+}
+
+/// What a runner needs besides the run's folder.
+#[derive(Debug, Clone)]
+pub struct Equipment {
+    /// The environment of every command, secrets included.
+    pub environment: BaseEnvironment,
+    /// How step processes are started.
+    pub launcher: Launcher,
+    /// Where the socket for requests is.
+    pub socket: PathBuf,
+}
+
+struct Runner {
+    folder: RunFolder,
+    journal: Journal,
+    run: Run,
+    equipment: Equipment,
+    inbox: mpsc::UnboundedSender<Input>,
+    facts: Option<(StepId, Facts)>,
+    reading: Option<StepId>,
+    logs: BTreeMap<usize, RecoveryLog>,
+}
+
+/// Runs a run to its end. `ready` is called once the run's lock is held, its journal is read and requests are heard.
+///
+/// # Errors
+/// [`RunnerError`]; another runner can take over afterwards.
+pub fn run(folder: RunFolder, equipment: Equipment, ready: impl FnOnce()) -> Result<(), RunnerError> {
+    let Some(_lock) = folder.lock_runner()? else {
+        return Err(RunnerError::Held(folder.id.to_string()));
+    };
+    let (journal, entries, torn) = Journal::open(&folder.journal_path())?;
+    if let Some(torn) = torn {
+        tracing::warn!(?torn, "the journal's last line was cut short and was removed");
+    }
+    let run = Run::fold(&entries)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .map_err(RunnerError::system("starting the runner's event loop"))?;
+    let (inbox, outbox) = mpsc::unbounded_channel();
+    let runner = Runner { folder, journal, run, equipment, inbox, facts: None, reading: None, logs: BTreeMap::new() };
+    let socket = runner.equipment.socket.clone();
+    let result = runtime.block_on(runner.live(outbox, ready));
+    // The lock is still held: the socket is this runner's.
+    let _ = std::fs::remove_file(socket);
+    result
+}
+
+impl Runner {
+    async fn live(
+        mut self,
+        mut outbox: mpsc::UnboundedReceiver<Input>,
+        ready: impl FnOnce(),
+    ) -> Result<(), RunnerError> {
+        let listener = serve::bind(&self.equipment.socket)?;
+        serve::note(&self.folder.path, &self.equipment.socket)?;
+        tokio::spawn(serve::serve(listener, self.inbox.clone()));
+        if self.run.ended.is_none() {
+            let attempt = self.run.runners + 1;
+            self.record(RunEvent::RunnerStarted { pid: std::process::id(), attempt })?;
+            self.take_over()?;
+        }
+        ready();
+        loop {
+            while self.advance()? {}
+            if self.run.ended.is_some() {
+                return Ok(());
+            }
+            // The channel can't close: this runner holds a sender itself.
+            if let Some(input) = outbox.recv().await {
+                self.take(input)?;
+            }
+        }
+    }
+
+    /// Does one thing that is due; `false` when there is nothing to do but wait.
+    fn advance(&mut self) -> Result<bool, RunnerError> {
+        let facts = self.facts.take();
+        let next = machine::next(&self.run, facts.as_ref().map(|(step, facts)| (step, facts)));
+        match next {
+            Next::Record(event) => self.record(event).map(|()| true),
+            Next::ReadFacts(step) => {
+                if self.reading.as_ref() != Some(&step) {
+                    self.read_facts(step);
+                }
+                Ok(false)
+            }
+            Next::Start { step, attempt } => {
+                self.record(RunEvent::StepStarted { step: step.clone(), attempt })?;
+                self.perform(&step)?;
+                Ok(true)
+            }
+            Next::Wait | Next::Finished => Ok(false),
+        }
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), RunnerError> {
+        match input {
+            Input::Asked(request, reply) => self.asked(&request, reply),
+            Input::Facts(step, facts) => {
+                self.reading = None;
+                self.facts = Some((step, facts));
+                Ok(())
+            }
+            Input::Answered(step, seen) => self.ended(&step, seen),
+            Input::Over { position, attempt, outcome } => self.over(position, attempt, outcome),
+            Input::Log { position, attempt, log } => self.heard(position, attempt, *log),
+        }
+    }
+
+    /// Makes an event durable, then takes it in.
+    fn record(&mut self, event: RunEvent) -> Result<(), RunnerError> {
+        let entry = self.journal.append(event)?;
+        self.run.apply(&entry)?;
+        Ok(())
+    }
+
+    fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) -> Result<(), RunnerError> {
+        let living = match request {
+            Request::Resolve { step, .. } => self.living(step),
+            _ => 0,
+        };
+        let event = match machine::answer(&self.run, request, living) {
+            Ok(event) => event,
+            Err(refusal) => {
+                self.refuse(reply, &refusal);
+                return Ok(());
+            }
+        };
+        let aborts = matches!(event, RunEvent::AbortRequested { .. })
+            || matches!(event, RunEvent::StepResolved { answer: crate::domain::event::Resolution::Abort, .. });
+        self.record(event)?;
+        // Acknowledged only now: the entry is durable. The person may have gone meanwhile.
+        let _ = reply.send(Reply::Granted { sequence: self.run.sequence });
+        if aborts {
+            self.end_everything();
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, reply: oneshot::Sender<Reply>, refusal: &Refusal) {
+        tracing::info!(run = %self.folder.id, %refusal, "refused a request");
+        let _ = reply.send(Reply::Refused { why: refusal.to_string() });
+    }
+
+    fn ended(&mut self, step: &StepId, seen: Seen) -> Result<(), RunnerError> {
+        let active = self.run.step(step).is_some_and(|(_, state)| state.status.is_active());
+        if !active {
+            return Ok(());
+        }
+        if let Some(event) = machine::judge(&self.run, step, seen) {
+            self.record(event)?;
+        }
+        Ok(())
+    }
+
+    /// A step's processes are gone: what its step process wrote down decides, and waits for its server end with it.
+    fn over(&mut self, position: usize, attempt: u32, outcome: take_over::Ended) -> Result<(), RunnerError> {
+        let (step, state) = (self.run.plan.steps[position].clone(), &self.run.steps[position]);
+        if state.attempt != attempt || !state.status.is_active() {
+            return Ok(());
+        }
+        if matches!(step.kind, StepKind::Server { .. }) {
+            self.last_words(position, attempt)?;
+        }
+        let observed = self.observed(position, outcome);
+        if let Some(event) = machine::taken_over(&self.run, &step.id, observed) {
+            self.record(event)?;
+        }
+        self.waits_end_with(position)
+    }
+
+    /// Waits that can't come true any more fail with the reason their server gave.
+    fn waits_end_with(&mut self, server: usize) -> Result<(), RunnerError> {
+        let id = self.run.plan.steps[server].id.clone();
+        let reason = match &self.run.steps[server].result {
+            Some(result) => result.reason.clone().unwrap_or_else(|| "the server was stopped".to_owned()),
+            None => "nobody saw how the server ended".to_owned(),
+        };
+        let waiting: Vec<StepId> = self
+            .run
+            .each()
+            .filter(|(step, state)| {
+                state.status == StepStatus::Running
+                    && matches!(&step.kind, StepKind::Wait { server, .. } if *server == id)
+            })
+            .map(|(step, _)| step.id.clone())
+            .collect();
+        for step in waiting {
+            let milliseconds = self.running_for(&step);
+            let seen = Seen { failed: true, reason: Some(reason.clone()), milliseconds, ..Seen::default() };
+            self.ended(&step, seen)?;
+        }
+        Ok(())
+    }
+
+    /// Milliseconds since the step was started, by the wall clock of the journal (a wait has no process to ask).
+    fn running_for(&self, step: &StepId) -> u64 {
+        let started = self.run.step(step).and_then(|(_, state)| state.started);
+        let now = crate::engine::clock::now();
+        started.map_or(0, |started| u64::try_from((now - started).num_milliseconds()).unwrap_or(0))
+    }
+
+    /// More of a server's log: it may be ready, and waits may have come true.
+    fn heard(&mut self, position: usize, attempt: u32, log: RecoveryLog) -> Result<(), RunnerError> {
+        let state = &self.run.steps[position];
+        if state.attempt != attempt || !state.status.is_active() {
+            return Ok(());
+        }
+        let step = self.run.plan.steps[position].id.clone();
+        if state.status == StepStatus::Running
+            && let Some(evidence) = log.ready_evidence().map(str::to_owned)
+        {
+            self.record(RunEvent::StepReady { step: step.clone(), attempt, evidence })?;
+        }
+        self.logs.insert(position, log);
+        let waiting: Vec<StepId> = self
+            .run
+            .each()
+            .filter(|(_, state)| state.status == StepStatus::Running)
+            .filter(|(other, _)| matches!(&other.kind, StepKind::Wait { server, .. } if *server == step))
+            .map(|(step, _)| step.id.clone())
+            .collect();
+        waiting.into_iter().try_for_each(|wait| self.settle(&wait))
+    }
+
+    /// Ends a wait whose milestone its server's log has shown.
+    fn settle(&mut self, wait: &StepId) -> Result<(), RunnerError> {
+        let Some((step, _)) = self.run.step(wait) else { return Ok(()) };
+        let StepKind::Wait { server, until } = &step.kind else { return Ok(()) };
+        let until = *until;
+        let Some(log) = self.run.plan.position(server).and_then(|position| self.logs.get(&position)) else {
+            return Ok(());
+        };
+        if log.reached(until).is_none() {
+            // A pause that is not the target, and the like: it will not come true on its own.
+            return match log.blocked(until) {
+                Some(reason) => {
+                    let milliseconds = self.running_for(wait);
+                    let reason = Some(reason.to_string());
+                    self.ended(wait, Seen { failed: true, reason, milliseconds, ..Seen::default() })
+                }
+                None => Ok(()),
+            };
+        }
+        let captures = log.captures(until);
+        let milliseconds = self.running_for(wait);
+        self.ended(wait, Seen { captures, milliseconds, ..Seen::default() })
+    }
+
+    /// Whether a step of this run failed because its server ended.
+    fn server_over(&self, server: &StepId) -> Option<String> {
+        let (_, state) = self.run.step(server)?;
+        let over = !state.status.is_active();
+        over.then(|| {
+            state
+                .result
+                .as_ref()
+                .filter(|result| result.verdict != Verdict::Done)
+                .and_then(|result| result.reason.clone())
+                .unwrap_or_else(|| format!("server '{server}' is {}", state.status.word()))
+        })
+    }
+}

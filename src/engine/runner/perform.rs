@@ -1,0 +1,187 @@
+//! The effects: starting steps, reading facts, ending processes. Each reports back through the inbox.
+
+use super::{Input, Runner, RunnerError};
+use crate::domain::event::{Finding, RunEvent, StepResult, Verdict};
+use crate::domain::facts::Facts;
+use crate::domain::plan::{Argument, CommandLine, Step, StepId, StepKind};
+use crate::engine::processes::{self, Mark};
+use crate::engine::step_process::{self, StepSpec};
+use crate::engine::{
+    checks, facts,
+    surroundings::{Surroundings, SurroundingsError},
+};
+use crate::planning::machine::Seen;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What is asked to end gets this long before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// A server that is asked to end gets this long before it is asked more firmly.
+const SERVER_GRACE: Duration = Duration::from_secs(60);
+
+impl Runner {
+    /// Starts a step whose `StepStarted` is durable.
+    pub(super) fn perform(&mut self, id: &StepId) -> Result<(), RunnerError> {
+        let Some(position) = self.run.plan.position(id) else { return Ok(()) };
+        let step = self.run.plan.steps[position].clone();
+        match &step.kind {
+            StepKind::Check { check, with } => {
+                self.check(&step.id, check, with);
+                Ok(())
+            }
+            StepKind::Note { .. } => self.ended(id, Seen::default()),
+            StepKind::Wait { server, .. } => match self.server_over(server) {
+                Some(reason) => self.ended(id, Seen { failed: true, reason: Some(reason), ..Seen::default() }),
+                None => self.settle(id),
+            },
+            StepKind::Gate { .. } => Ok(()),
+            StepKind::Command { command }
+            | StepKind::Server { command }
+            | StepKind::Stop { command, .. }
+            | StepKind::Sql { command } => self.start(position, &step, command),
+        }
+    }
+
+    fn start(&mut self, position: usize, step: &Step, command: &CommandLine) -> Result<(), RunnerError> {
+        let attempt = self.run.steps[position].attempt;
+        let folder = self.folder.step_folder(position, attempt);
+        let started = match self.resolve(command) {
+            Ok((argv, environment)) => {
+                let spec = StepSpec {
+                    run: self.folder.id.clone(),
+                    position,
+                    step: step.id.clone(),
+                    attempt,
+                    argv,
+                    directory: command.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
+                    stdout_is_data: command.stdout_is_data,
+                };
+                step_process::start(&folder, &spec, &environment, &self.equipment.launcher)
+                    .map_err(|error| error.to_string())
+            }
+            Err(reason) => Err(reason),
+        };
+        match started {
+            Ok(started) => {
+                self.follow(position, attempt, Some(started));
+                Ok(())
+            }
+            Err(reason) => self.not_started(position, reason),
+        }
+    }
+
+    /// The claim decides whether nothing was started (failed, with the reason) or nobody knows (unknown).
+    fn not_started(&mut self, position: usize, reason: String) -> Result<(), RunnerError> {
+        let attempt = self.run.steps[position].attempt;
+        let step = self.run.plan.steps[position].id.clone();
+        let folder = self.folder.step_folder(position, attempt);
+        if let Ok(step_process::Claim::NeverBegan) = step_process::take_claim(&folder) {
+            let result = StepResult {
+                verdict: Verdict::Failed,
+                reason: Some(format!("it could not be started: {reason}")),
+                outcome: None,
+                milliseconds: 0,
+                captures: BTreeMap::new(),
+                findings: Vec::new(),
+            };
+            return self.record(RunEvent::StepEnded { step, attempt, result });
+        }
+        let evidence = vec![format!("its step process began and then said: {reason}")];
+        self.record(RunEvent::StepUnknown { step, attempt, evidence })
+    }
+
+    /// The final argument list and environment. Values of secrets come from the runner's own environment.
+    fn resolve(&self, command: &CommandLine) -> Result<(Vec<String>, BTreeMap<String, String>), String> {
+        let plan = &self.run.plan;
+        let text = |argument: &Argument| {
+            argument.resolved().ok_or_else(|| format!("'{argument}' waits for a value that was not captured"))
+        };
+        let argv = command.argv.iter().map(text).collect::<Result<Vec<String>, String>>()?;
+        let mut environment = plan.environment.clone();
+        for name in &plan.secret_environment {
+            let value = self.equipment.environment.real.get(name).ok_or_else(|| {
+                format!("{name} was set when the run was planned and is not in the environment of this runner: set it and attach again")
+            })?;
+            environment.insert(name.clone(), value.clone());
+        }
+        for (name, value) in &command.env {
+            environment.insert(name.clone(), text(value)?);
+        }
+        Ok((argv, environment))
+    }
+
+    fn check(&self, id: &StepId, name: &str, with: &BTreeMap<String, Argument>) {
+        let (inbox, id, name) = (self.inbox.clone(), id.clone(), name.to_owned());
+        let with: BTreeMap<String, String> =
+            with.iter().filter_map(|(key, value)| Some((key.clone(), value.resolved()?))).collect();
+        let surroundings = self.surroundings();
+        std::thread::spawn(move || {
+            let began = Instant::now();
+            let report = surroundings
+                .map_err(|error| error.to_string())
+                .and_then(|surroundings| checks::run(&name, &with, &surroundings).map_err(|error| error.to_string()));
+            let mut seen = match report {
+                Ok(report) => Seen { findings: report.findings, captures: report.captures, ..Seen::default() },
+                Err(error) => {
+                    let finding = Finding { holds: false, what: error, remedy: String::new() };
+                    Seen { findings: vec![finding], ..Seen::default() }
+                }
+            };
+            seen.milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // The runner may have ended meanwhile; a check may be asked again.
+            let _ = inbox.send(Input::Answered(id, seen));
+        });
+    }
+
+    pub(super) fn read_facts(&mut self, step: StepId) {
+        self.reading = Some(step.clone());
+        let (inbox, plan, surroundings) = (self.inbox.clone(), self.run.plan.clone(), self.surroundings());
+        std::thread::spawn(move || {
+            // Without programs to ask nothing is known: everything approved counts as changed.
+            let facts =
+                surroundings.map_or_else(|_| Facts::default(), |surroundings| facts::read(&plan, &surroundings));
+            let _ = inbox.send(Input::Facts(step, facts));
+        });
+    }
+
+    fn surroundings(&self) -> Result<Surroundings, SurroundingsError> {
+        let servers: BTreeMap<String, u32> = self
+            .run
+            .each()
+            .enumerate()
+            .filter(|(_, (step, state))| matches!(step.kind, StepKind::Server { .. }) && state.status.is_active())
+            .filter_map(|(position, (step, state))| {
+                let folder = self.folder.step_folder(position, state.attempt);
+                let started = step_process::started(&folder).ok().flatten()?;
+                Some((step.id.to_string(), started.process.pid))
+            })
+            .collect();
+        Surroundings::of_plan(&self.run.plan, &self.folder.id, &self.equipment.environment, servers)
+    }
+
+    /// An abort: every process of the run is asked to end, servers the way PostgreSQL wants it.
+    pub(super) fn end_everything(&self) {
+        for (position, (step, state)) in self.run.each().enumerate() {
+            if !state.status.is_active() || step.kind.command().is_none() {
+                continue;
+            }
+            let folder = self.folder.step_folder(position, state.attempt);
+            let mark = Mark { run: self.folder.id.clone(), position, attempt: state.attempt };
+            let is_server = matches!(step.kind, StepKind::Server { .. });
+            std::thread::spawn(move || {
+                if is_server && let Ok(Some(started)) = step_process::started(&folder) {
+                    // INT is PostgreSQL's fast shutdown; TERM would wait for every client.
+                    if let Err(error) = processes::interrupt(&started.process, SERVER_GRACE) {
+                        tracing::warn!(%error, "the server could not be asked to end");
+                    }
+                }
+                match step_process::terminate(&folder, &mark, GRACE) {
+                    Ok(ended) if ended.left.is_empty() => {}
+                    Ok(ended) => tracing::warn!(left = ?ended.left, "processes of the step could not be ended"),
+                    Err(error) => tracing::warn!(%error, "the step's processes could not be ended"),
+                }
+            });
+        }
+    }
+}
