@@ -76,7 +76,12 @@ fn bench() -> Outcome<bool> {
     }
     let memory = (peak * 1024) as f64 / size as f64;
     let is_lean = memory <= MOST_MEMORY;
-    writeln!(out, "peak memory {:.1} MB: {memory:.2}x the file, at most {MOST_MEMORY}x {}", peak as f64 / 976.6, word(is_lean))?;
+    writeln!(
+        out,
+        "peak memory {:.1} MB: {memory:.2}x the file, at most {MOST_MEMORY}x {}",
+        peak as f64 / 976.6,
+        word(is_lean)
+    )?;
     ratios.sort_by(f64::total_cmp);
     let Some(&ratio) = ratios.get(ratios.len() / 2) else {
         writeln!(out, "time beside jq: not measured, jq is not installed")?;
@@ -120,7 +125,11 @@ fn document() -> String {
         text.push(if stanza == 0 { '[' } else { ',' });
         let last = segment(SETS + 9);
         let database = r#""database":{"id":1,"repo-key":1}"#;
-        let _ = write!(text, r#"{{"archive":[{{{database},"id":"15-1","max":"{last}","min":"{}"}}],"backup":["#, segment(1));
+        let _ = write!(
+            text,
+            r#"{{"archive":[{{{database},"id":"15-1","max":"{last}","min":"{}"}}],"backup":["#,
+            segment(1)
+        );
         let mut family = Vec::new();
         for set in 0..SETS {
             text.push_str(if set == 0 { "" } else { "," });
@@ -161,7 +170,8 @@ fn add_set(text: &mut String, family: &mut Vec<String>, stanza: u32, set: u32) {
     let prior = family.last().map_or("null".to_owned(), quoted);
     let references: Vec<String> = family.iter().map(quoted).collect();
     let references = if family.is_empty() { "null".to_owned() } else { format!("[{}]", references.join(",")) };
-    let (wal, start, size) = (segment(set + 2), time.timestamp(), 384_000_000_000 + u64::from(stanza * SETS + set) * 7919);
+    let (wal, start, size) =
+        (segment(set + 2), time.timestamp(), 384_000_000_000 + u64::from(stanza * SETS + set) * 7919);
     let (high, low) = ((set + 2) / 256, (set + 2) % 256);
     let _ = write!(
         text,

@@ -1,15 +1,37 @@
-//! `lifeboat abort`.
+//! `lifeboat abort`: end a run, what it started with it.
 
+use super::follow::{self, Manner};
 use super::{Context, Exit};
+use crate::domain::text;
+use crate::engine::client;
+use crate::planning::machine::Request;
+use std::io::Write;
 
 /// Arguments of `lifeboat abort`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The run.
+    run: String,
+    /// Why, for the transcript.
+    #[arg(long, default_value = "no reason given")]
+    reason: String,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let folder = context.run_folder(&args.run)?;
+    client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
+    let request = Request::Abort { by: context.operator(), reason: text::clean(&args.reason) };
+    client::request(&folder, &request)?;
+    let manner = Manner { never_ask: true, ..Manner::default() };
+    let (run, exit) = follow::follow(context, &folder, &manner)?;
+    if exit == Exit::Aborted {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "what it left behind stays until: lifeboat cleanup {}", run.id)?;
+        return Ok(Exit::Done);
+    }
+    Ok(exit)
 }

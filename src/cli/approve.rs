@@ -1,15 +1,69 @@
-//! `lifeboat approve`.
+//! `lifeboat approve`: answer a gate that waits, without following the run.
 
 use super::{Context, Exit};
+use crate::domain::event::Via;
+use crate::domain::plan::StepId;
+use crate::engine::client;
+use crate::planning::machine::Request;
+use crate::report;
+use std::io::Write;
 
 /// Arguments of `lifeboat approve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The run.
+    run: String,
+    /// The gate.
+    step: String,
+    /// What the gate asks for, to the letter; without it the gate is shown and nothing is approved.
+    answer: Option<String>,
+    /// The seal you reviewed, or its beginning: refused when the plan is another one now.
+    #[arg(long, value_name = "HEX")]
+    seal: Option<String>,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let folder = context.run_folder(&args.run)?;
+    let step = StepId::new(&args.step)?;
+    let (run, _, _) = folder.load()?;
+    let mut out = std::io::stdout().lock();
+    let gate = run.open_gate().filter(|(open, _)| open.id == step);
+    let (Some((planned, gate)), Some(answer)) = (gate, &args.answer) else {
+        match gate {
+            Some((planned, gate)) => {
+                for line in report::gate::lines(&run, planned, gate) {
+                    writeln!(out, "{line}")?;
+                }
+                for line in report::lines::waiting(&run, planned) {
+                    writeln!(out, "{line}")?;
+                }
+                return Ok(Exit::Waiting);
+            }
+            None => anyhow::bail!("run {} has no gate '{step}' that waits: it is {}", run.id, run.outcome_word()),
+        }
+    };
+    if let Some(seen) = &args.seal {
+        let digits: String = seen.chars().filter(|letter| !letter.is_whitespace()).collect();
+        anyhow::ensure!(
+            digits.len() >= 8 && gate.seal.to_string().starts_with(&digits.to_lowercase()),
+            "the plan's seal is {} now, not {seen}: look at the gate, then answer",
+            gate.seal.short()
+        );
+    }
+    client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
+    let request = Request::Approve {
+        step,
+        sequence: gate.sequence,
+        seal: gate.seal,
+        answer: answer.clone(),
+        by: context.operator(),
+        via: Via::Request,
+    };
+    let sequence = client::request(&folder, &request)?;
+    writeln!(out, "approved '{}' of run {} (journal entry {sequence})", planned.id, run.id)?;
+    Ok(Exit::Done)
 }

@@ -1,15 +1,25 @@
-//! `lifeboat attach`.
+//! `lifeboat attach`: follow a run and answer its gates.
 
+use super::follow::{self, Manner};
 use super::{Context, Exit};
+use crate::engine::client;
 
 /// Arguments of `lifeboat attach`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The run (`lifeboat runs` lists them).
+    run: String,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let folder = context.run_folder(&args.run)?;
+    let (run, _, _) = folder.load()?;
+    if run.ended.is_none() {
+        client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
+    }
+    follow::follow(context, &folder, &Manner::default()).map(|(_, exit)| exit)
 }

@@ -1,7 +1,15 @@
-//! `lifeboat internal`: what Lifeboat calls itself, each in a process of its own.
+//! `lifeboat internal`: the program executed again as one of its own processes. No settings, no change of identity.
 
-use super::{Context, Exit};
+use super::Exit;
+use crate::domain::event::RunId;
+use crate::engine::drill_directory;
+use crate::engine::environment::BaseEnvironment;
 use crate::engine::rehearsal::writer;
+use crate::engine::runner::{self, Equipment};
+use crate::engine::step_process::{self, Launcher};
+use crate::engine::store::RunFolder;
+use anyhow::Context as _;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `lifeboat internal`.
@@ -15,6 +23,39 @@ pub struct Args {
 /// The helpers.
 #[derive(Debug, clap::Subcommand)]
 enum Helper {
+    /// The loop of one run.
+    Runner {
+        /// The run's folder.
+        #[arg(long, value_name = "DIR")]
+        folder: PathBuf,
+        /// Where it hears requests.
+        #[arg(long, value_name = "FILE")]
+        socket: PathBuf,
+    },
+    /// The process that owns one command.
+    StepProcess {
+        /// The step's folder.
+        #[arg(long, value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Makes an empty drill directory with the run's marker.
+    PrepareDrill {
+        /// The run.
+        #[arg(long)]
+        run: String,
+        /// The directory.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+    },
+    /// Removes a drill directory that carries the run's marker.
+    RemoveMarked {
+        /// The run.
+        #[arg(long)]
+        run: String,
+        /// The directory.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// The practice cluster's writer.
     RehearsalWriter {
         /// The practice cluster.
@@ -23,13 +64,42 @@ enum Helper {
     },
 }
 
-/// Runs the subcommand.
+/// Runs the helper.
 ///
 /// # Errors
-/// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
+/// Anything that keeps it from its work, in words.
+pub fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.helper {
+        Helper::Runner { folder, socket } => return run_runner(folder, socket),
+        Helper::StepProcess { folder } => {
+            let status = step_process::step_process_main(folder);
+            return Ok(if status == 0 { Exit::Done } else { Exit::Failed });
+        }
+        Helper::PrepareDrill { run, directory } => {
+            drill_directory::prepare(&RunId::parse(run)?, directory)?;
+        }
+        Helper::RemoveMarked { run, directory } => {
+            drill_directory::remove_marked(&RunId::parse(run)?, directory)?;
+        }
         Helper::RehearsalWriter { directory } => writer::write(directory)?,
     }
+    Ok(Exit::Done)
+}
+
+/// Its own session, so that no terminal owns it; standard output carries one ready byte, standard error the log.
+fn run_runner(folder: &std::path::Path, socket: &std::path::Path) -> anyhow::Result<Exit> {
+    rustix::process::setsid().context("the runner can't have a session of its own")?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = RunFolder { path: folder.to_owned(), id: RunId::parse(name)? };
+    let environment = BaseEnvironment::from_process()?;
+    let equipment = Equipment { environment, launcher: Launcher::default(), socket: socket.to_owned() };
+    let ready = || {
+        let mut out = std::io::stdout().lock();
+        // Who started the runner may have gone: the run goes on all the same.
+        let _ = out.write_all(b"R").and_then(|()| out.flush());
+        let _ = rustix::stdio::dup2_stdout(rustix::stdio::stderr());
+    };
+    runner::run(folder, equipment, ready)?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,9 @@ pub mod approve;
 pub mod attach;
 pub mod cleanup;
 pub mod completions;
+pub mod context;
 pub mod drill;
+pub mod follow;
 pub mod gate;
 pub mod internal;
 pub mod inventory;
@@ -19,8 +21,12 @@ pub mod runs;
 pub mod status;
 pub mod transcript;
 
+pub use context::Context;
+
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// The exit status of every subcommand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +74,6 @@ pub struct Globals {
     pub stanza: Option<String>,
 }
 
-/// What a subcommand needs to know of its surroundings.
-#[derive(Debug)]
-pub struct Context {
-    /// The options that every subcommand takes.
-    pub globals: Globals,
-}
-
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -113,4 +112,51 @@ pub enum Command {
     /// What Lifeboat calls itself.
     #[command(hide = true)]
     Internal(internal::Args),
+}
+
+/// The whole program: reads the command line, becomes the data directory's owner, runs the subcommand.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            // A closed standard error must not turn a reported failure into another one.
+            let _ = writeln!(std::io::stderr().lock(), "lifeboat: {error:#}");
+            ExitCode::from(Exit::Usage as u8)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    let Some(command) = cli.command else {
+        anyhow::bail!("the console is not there yet; `lifeboat --help` lists what is");
+    };
+    if let Command::Internal(args) = &command {
+        return internal::run(args);
+    }
+    let context = Context::load(cli.globals)?;
+    match &command {
+        // These look at nothing that belongs to the data directory's owner.
+        Command::Runbook(args) => return runbook::run(&context, args),
+        Command::Completions(args) => return completions::run(&context, args),
+        Command::Man(args) => return man::run(&context, args),
+        _ => context.become_owner()?,
+    }
+    match &command {
+        Command::Rehearse(args) => rehearse::run(&context, args),
+        Command::Inventory(args) => inventory::run(&context, args),
+        Command::Plan(args) => plan::run(&context, args),
+        Command::Run(args) => run::run(&context, args),
+        Command::Drill(args) => drill::run(&context, args),
+        Command::Runs(args) => runs::run(&context, args),
+        Command::Status(args) => status::run(&context, args),
+        Command::Attach(args) => attach::run(&context, args),
+        Command::Approve(args) => approve::run(&context, args),
+        Command::Resolve(args) => resolve::run(&context, args),
+        Command::Abort(args) => abort::run(&context, args),
+        Command::Cleanup(args) => cleanup::run(&context, args),
+        Command::Transcript(args) => transcript::run(&context, args),
+        Command::Runbook(_) | Command::Completions(_) | Command::Man(_) | Command::Internal(_) => Ok(Exit::Done),
+    }
 }

@@ -1,15 +1,63 @@
-//! `lifeboat resolve`.
+//! `lifeboat resolve`: decide about a step whose outcome nobody saw.
 
 use super::{Context, Exit};
+use crate::domain::event::Resolution;
+use crate::domain::plan::StepId;
+use crate::engine::client;
+use crate::planning::machine::Request;
+use crate::report;
+use std::io::Write;
 
 /// Arguments of `lifeboat resolve`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The run.
+    run: String,
+    /// The step.
+    step: String,
+    /// The decision; without it the evidence is shown and nothing is decided.
+    #[arg(value_enum)]
+    answer: Option<Answer>,
+}
+
+/// What can be decided.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Answer {
+    /// It was done: go on after it.
+    Done,
+    /// Run it again.
+    Again,
+    /// End the run.
+    Abort,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let folder = context.run_folder(&args.run)?;
+    let step = StepId::new(&args.step)?;
+    let mut out = std::io::stdout().lock();
+    let Some(answer) = args.answer else {
+        let (run, _, _) = folder.load()?;
+        for line in report::lines::unknown(&run) {
+            writeln!(out, "{line}")?;
+        }
+        return Ok(if run.unknown().next().is_some() { Exit::Unknown } else { Exit::Done });
+    };
+    let answer = match answer {
+        Answer::Done => Resolution::Done,
+        Answer::Again => Resolution::Again,
+        Answer::Abort => Resolution::Abort,
+    };
+    client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
+    let request = Request::Resolve { step, answer, by: context.operator() };
+    let sequence = client::request(&folder, &request)?;
+    writeln!(
+        out,
+        "decided for run {} (journal entry {sequence}); follow it: lifeboat attach {}",
+        folder.id, folder.id
+    )?;
+    Ok(Exit::Done)
 }

@@ -137,14 +137,8 @@ fn located(file: &str, finding: &Finding) -> String {
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    run_in(context, args, None)
-}
-
-/// As [`run`], the user's own runbooks being in `directory`.
-///
-/// # Errors
-/// Anything that keeps it from its answer, in words for a person.
-pub fn run_in(_context: &Context, args: &Args, directory: Option<&Path>) -> anyhow::Result<Exit> {
+    let directory = context.settings.runbook_directory();
+    let directory = directory.as_deref();
     let mut out = std::io::stdout().lock();
     match &args.command {
         Command::List => list(&mut out, directory),

@@ -3,6 +3,7 @@
 use super::{Context, Exit};
 use crate::domain::run::Run;
 use crate::domain::text::clean;
+use crate::engine::clock;
 use crate::engine::store::{RunFolder, Store};
 use crate::report::transcript::words;
 use anyhow::Context as _;
@@ -23,8 +24,8 @@ pub struct Args {
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    list(context.existing_store()?.as_ref(), args, clock::now(), &mut std::io::stdout().lock())
 }
 
 /// Lists the runs in `store` (`None`: there is no state directory yet, so there are none), the newest first. `now` is

@@ -48,8 +48,10 @@ pub enum Format {
 ///
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let store = context.existing_store()?.context("there is no state directory yet, and so no run")?;
+    let redact = context.redactor();
+    show(&store, args, &|text: &str| redact(text), &mut std::io::stdout().lock())
 }
 
 /// Writes the transcript, or with `--verify` what can be said about the evidence, to `out`. `redact` removes secrets.

@@ -1,7 +1,9 @@
 //! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
 
+pub mod gate;
 pub mod html;
 pub mod json;
+pub mod lines;
 pub mod markdown;
 pub mod plan_text;
 pub mod shell;

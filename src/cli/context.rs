@@ -1,0 +1,139 @@
+//! What a subcommand needs to know of its surroundings: settings and options brought together, once.
+
+use super::Globals;
+use crate::domain::event::{Host, Operator, RunId};
+use crate::domain::text;
+use crate::engine::pgbackrest::Pgbackrest;
+use crate::engine::pgbackrest_config::BackrestConfig;
+use crate::engine::store::{RunFolder, Store};
+use crate::engine::{environment::BaseEnvironment, identity, paths};
+use crate::settings::Settings;
+use anyhow::Context as _;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Settings, options and where things are.
+#[derive(Debug)]
+pub struct Context {
+    /// The options that every subcommand takes; they go before the settings.
+    pub globals: Globals,
+    /// The settings file's content, or defaults.
+    pub settings: Settings,
+}
+
+impl Context {
+    /// Loads the settings.
+    ///
+    /// # Errors
+    /// When the settings file has a mistake: all of them are named.
+    pub fn load(globals: Globals) -> anyhow::Result<Context> {
+        let mut settings = Settings::load(globals.settings.as_deref())?;
+        if let Some(binary) = &globals.pgbackrest {
+            settings.pgbackrest.binary.clone_from(binary);
+        }
+        if let Some(config) = &globals.pgbackrest_config {
+            settings.pgbackrest.config = Some(identity::resolve(config));
+        }
+        if let Some(stanza) = &globals.stanza {
+            settings.pgbackrest.stanza = Some(stanza.clone());
+        }
+        Ok(Context { globals, settings })
+    }
+
+    /// Becomes the data directory's owner: returns in the process that is the owner, and only there.
+    ///
+    /// # Errors
+    /// When that can't be done, with what to type instead.
+    pub fn become_owner(&self) -> anyhow::Result<()> {
+        let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+        identity::enter(&self.settings, self.data_directory().as_deref(), &arguments)?;
+        Ok(())
+    }
+
+    /// The data directory of the stanza in question, as far as the configuration can be read.
+    #[must_use]
+    pub fn data_directory(&self) -> Option<PathBuf> {
+        let environment = BaseEnvironment::from_process().ok()?;
+        let config = BackrestConfig::load(self.settings.pgbackrest.config.as_deref(), &environment.real).ok()?;
+        let stanza = match &self.settings.pgbackrest.stanza {
+            Some(stanza) => stanza.clone(),
+            None => config.stanzas().into_iter().next()?,
+        };
+        config.pg1_path(&stanza).map(PathBuf::from)
+    }
+
+    /// The settings file, to hand on.
+    #[must_use]
+    pub fn settings_file(&self) -> Option<&Path> {
+        self.settings.file.as_deref()
+    }
+
+    /// The real pgbackrest.
+    ///
+    /// # Errors
+    /// When it is not installed or its configuration can't be read.
+    pub fn pgbackrest(&self) -> anyhow::Result<Pgbackrest> {
+        let environment = BaseEnvironment::from_process()?;
+        let settings = &self.settings.pgbackrest;
+        let variables = environment.real.into_iter().map(|(name, value)| (name, value.into())).collect();
+        Ok(Pgbackrest::locate(Some(&settings.binary), settings.config.as_deref(), variables)?)
+    }
+
+    /// The state directory; made where it is missing.
+    ///
+    /// # Errors
+    /// When it can't be made, written, or belongs to somebody else.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        let directory = paths::ensure_state_directory(&self.settings)?;
+        Ok(Store::open(&directory)?)
+    }
+
+    /// The state directory, to look at it; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// When it can't be read or belongs to somebody else.
+    pub fn existing_store(&self) -> anyhow::Result<Option<Store>> {
+        Ok(Store::existing(&paths::state_directory(&self.settings)?)?)
+    }
+
+    /// What takes the configuration's secrets out of a text. Without a configuration those of the environment.
+    #[must_use]
+    pub fn redactor(&self) -> Box<dyn Fn(&str) -> String> {
+        let variables = BaseEnvironment::from_process().map(|environment| environment.real).unwrap_or_default();
+        let config = BackrestConfig::load(self.settings.pgbackrest.config.as_deref(), &variables)
+            .unwrap_or_else(|_| BackrestConfig::of_environment(&variables));
+        Box::new(move |text| config.redact(text))
+    }
+
+    /// A run's folder by what the person typed.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub fn run_folder(&self, run: &str) -> anyhow::Result<RunFolder> {
+        let id = RunId::parse(run)?;
+        let store = self.existing_store()?.context("there is no state directory yet, and so no run")?;
+        Ok(store.folder(&id)?)
+    }
+
+    /// Where a run that is begun now listens.
+    ///
+    /// # Errors
+    /// When the runtime directory can't be used or the path gets too long for a socket.
+    pub fn socket(&self, run: &RunId) -> anyhow::Result<PathBuf> {
+        Ok(paths::socket_path(&self.settings, run)?)
+    }
+
+    /// The person who asks.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator { name: text::clean(&identity::operator_name()), uid: rustix::process::geteuid().as_raw() }
+    }
+
+    /// This machine.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        Host { name: text::clean(&name), machine_id: text::clean(machine_id.trim()) }
+    }
+}
