@@ -3,6 +3,7 @@
 
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::runbook::SHIPPED;
+use proptest::prelude::*;
 
 #[test]
 fn shipped_runbooks_have_no_finding() {
@@ -130,6 +131,7 @@ fn placeholders_are_known_bound_and_never_empty_where_it_matters() {
             ("69:97", "step 'remove' uses 'later.value', but step 'later' may be skipped when it is not"),
             ("70:41", "'PGBACKREST_REPO1_CIPHER_PASS' in the environment of step 'remove' is a secret"),
             ("80:16", "'maybe' of type string stands in SQL text, which its value could end"),
+            ("80:41", "the fact 'user' stands in SQL text, which its value could end"),
             ("94:10", "unknown check 'free-spaces': 'free-space' is probably meant"),
             ("102:10", "check 'port-free' in step 'port' lacks 'socket-directory'"),
             ("102:10", "check 'port-free' in step 'port' takes no 'sockets'"),
@@ -164,4 +166,44 @@ fn gates_servers_conditions_and_programs_are_checked() {
             ("132:10", "the restore of step 'restore' has no --set=…"),
         ],
     );
+}
+
+proptest! {
+    /// A damaged runbook is told what is wrong with it, or is a runbook still; it never ends the program.
+    #[test]
+    fn a_damaged_runbook_has_findings_with_places_in_it(cut in any::<prop::sample::Index>(), length in 0usize..40, put in "[\\[\\]{}\"'=$@.a\n]{0,6}") {
+        let text = SHIPPED[0].1;
+        let starts: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        let from = cut.index(starts.len());
+        let to = (from + length).min(starts.len() - 1);
+        let damaged = format!("{}{put}{}", &text[..starts[from]], &text[starts[to]..]);
+        if let Err(findings) = lint(&damaged, &VOCABULARY) {
+            prop_assert!(!findings.is_empty());
+            for finding in findings {
+                prop_assert!(finding.line >= 1 && finding.line <= damaged.matches('\n').count() + 1);
+                prop_assert!(finding.column >= 1 && !finding.what.is_empty() && !finding.remedy.is_empty());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_example_of_the_documentation_has_no_finding_and_names_are_all_there() {
+    let readme = std::fs::read_to_string("runbooks/README.md").unwrap();
+    let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let found: Vec<String> =
+        lint(example, &VOCABULARY).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+    assert_eq!(found, Vec::<String>::new());
+    for name in VOCABULARY.facts.iter().chain(VOCABULARY.list_facts) {
+        assert!(readme.contains(&format!("`{name}`")), "the fact {name} is not described");
+    }
+    for (check, arguments) in VOCABULARY.checks {
+        assert!(
+            readme.contains(&format!("| `{check}` | {}", arguments.join(", "))),
+            "the check {check} is not described"
+        );
+    }
+    for word in lifeboat::planning::parameters::TYPE_WORDS {
+        assert!(readme.contains(&format!("`{word}`")), "the type {word} is not described");
+    }
 }

@@ -13,8 +13,8 @@ const WIDTH: usize = 80;
 #[must_use]
 pub fn plan(plan: &Plan) -> String {
     let mut out = Page(String::new());
-    out.line(&format!("{}: {}", plan.runbook, plan.title));
-    out.line(&format!("plan {}   {}", plan.seal.short(), plan.seal));
+    out.wrapped(&format!("{}: {}", plan.runbook, plan.title), 0);
+    out.line(&format!("plan {}", plan.seal));
     out.pairs("Parameters", plan.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect());
     out.pairs("Facts", plan.facts.identity.iter().map(|(name, value)| (name.as_str(), value.clone())).collect());
     let thresholds = plan.facts.thresholds.iter().map(|(name, threshold)| {
@@ -34,7 +34,7 @@ pub fn plan(plan: &Plan) -> String {
         out.step(index + 1, step);
     }
     out.line("");
-    out.line(&format!("plan {}", plan.seal.short()));
+    out.line(&format!("plan {} (the first digits of its seal: what a gate shows)", plan.seal.short()));
     out.0
 }
 

@@ -29,12 +29,10 @@ pub fn word(argument: &Argument) -> String {
     if words.is_empty() { "''".into() } else { words }
 }
 
-/// The variable that holds a captured value; a hexadecimal tail keeps `a-b.c` and `a.b-c` apart.
+/// The variable that holds a captured value. Names of steps and values have no capitals, so the words in capitals
+/// keep `a-b.c` and `a.b-c` apart.
 fn variable(name: &str) -> String {
-    let plain: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-    let marks: String =
-        name.bytes().filter(|byte| !byte.is_ascii_alphanumeric()).map(|byte| format!("{byte:02x}")).collect();
-    format!("v_{plain}_{marks}")
+    name.replace('-', "_DASH_").replace('.', "_DOT_")
 }
 
 /// The whole script.
@@ -71,7 +69,7 @@ impl Script {
     fn head(&mut self, plan: &Plan) {
         self.line("#!/bin/sh");
         self.comment(&format!("{}: {}", plan.runbook, plan.title));
-        self.comment(&format!("Plan {}. Read it before you run it, as the user named by USER below.", plan.seal));
+        self.comment(&format!("Plan {}. Read it before you run it, as the owner of the data directory.", plan.seal));
         self.comment("Lifeboat's journal, locks and repeated reading of facts are missing here: you are all of that.");
         for (name, value) in &plan.parameters {
             self.comment(&format!("parameter {name} = {}", value.replace('\n', " ")));
@@ -81,6 +79,7 @@ impl Script {
         }
         self.line("set -u");
         self.line("umask 077");
+        self.foreign_settings(plan);
         for (name, value) in &plan.environment {
             if plan.secret_environment.contains(name) || value == "<set>" {
                 continue;
@@ -95,6 +94,15 @@ impl Script {
         self.line("say() { printf '\\n== %s\\n' \"$*\"; }");
         self.line("step_failed() { failed=1; printf '\\n!! step %s failed (%s): %s\\n' \"$1\" \"$2\" \"$3\" >&2; }");
         self.line("ask() { printf '%s' \"$1\"; IFS= read -r reply || exit 3; }");
+    }
+
+    /// What a person's shell has set for PostgreSQL or pgBackRest is not part of the plan.
+    fn foreign_settings(&mut self, plan: &Plan) {
+        let secrets: Vec<&str> = plan.secret_environment.iter().map(String::as_str).collect();
+        let keep = if secrets.is_empty() { "''".into() } else { secrets.join("|") };
+        self.line("for name in $(env | sed -n 's/^\\(PG[A-Z0-9_]*\\)=.*/\\1/p'); do");
+        self.line(&format!("case $name in {keep}) ;; *) unset \"$name\" ;; esac"));
+        self.line("done");
     }
 
     fn step(&mut self, number: usize, step: &Step, awaited: &BTreeSet<&str>) {
@@ -263,4 +271,117 @@ fn invocation(command: &CommandLine) -> String {
     }
     words.extend(argv);
     format!("( cd {} && {} )", quote(&directory), words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+    use super::*;
+    use crate::domain::digest::Digest;
+    use crate::domain::facts::Facts;
+    use crate::domain::plan::{Capture, StepId};
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::process::{Command, Output};
+
+    fn step(id: &str, kind: StepKind) -> Step {
+        Step {
+            id: StepId::new(id).unwrap(),
+            title: "A title".into(),
+            why: "Why:\nrm -rf would follow".into(),
+            kind,
+            destructive: false,
+            when: When::Success,
+            ruled_out: None,
+            limit_seconds: None,
+            failure: "It's `bad` $(really)".into(),
+            repeat: String::new(),
+            captures: Vec::new(),
+            expect: BTreeMap::new(),
+            proves: Vec::new(),
+        }
+    }
+
+    fn command(argv: Vec<Argument>) -> StepKind {
+        let env = BTreeMap::from([("GIVEN".to_owned(), Argument::text("a'b"))]);
+        StepKind::Command {
+            command: CommandLine { argv, env, directory: None, stdout_is_data: false, success: vec![0] },
+        }
+    }
+
+    fn script(steps: Vec<Step>) -> String {
+        let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        super::plan(&Plan {
+            runbook: "x".into(),
+            title: "x".into(),
+            runbook_digest: Digest::ZERO,
+            parameters: BTreeMap::from([("p".to_owned(), "one\ntouch two".to_owned())]),
+            facts: Facts::default(),
+            environment,
+            secret_environment: Vec::new(),
+            steps,
+            seal: Digest::ZERO,
+        })
+    }
+
+    fn run(script: &str) -> Output {
+        Command::new("/bin/sh").arg("-c").arg(script).env("PGHOST", "elsewhere").output().unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn a_shell_reads_every_argument_as_it_was(arguments in proptest::collection::vec("[^\0]{0,20}", 1..6)) {
+            let printf = ["/usr/bin/printf".to_owned(), "%s\\0".to_owned()];
+            let argv = printf.iter().chain(&arguments).map(Argument::text).collect();
+            let output = run(&script(vec![step("print", command(argv))]));
+            let wanted: String = arguments.iter().map(|argument| format!("{argument}\0")).collect();
+            let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+            prop_assert!(shown.contains(&wanted), "{:?} is not in {:?}", wanted, shown);
+            prop_assert!(output.status.success());
+        }
+    }
+
+    #[test]
+    fn a_failed_step_keeps_the_next_from_running_but_not_what_is_due_in_any_case() {
+        let echo = |text: &str| command(vec![Argument::text("/bin/echo"), Argument::text(text)]);
+        let mut always = step("always", echo("in any case"));
+        always.when = When::Always;
+        let steps =
+            vec![step("fails", command(vec![Argument::text("/bin/false")])), step("next", echo("next")), always];
+        let output = run(&script(steps));
+        let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("in any case") && !text.contains("next"), "{text}");
+        assert!(errors.contains("step fails failed (exit 1): It's `bad` $(really)"), "{errors}");
+        assert_eq!(output.status.code(), Some(1));
+    }
+
+    #[test]
+    fn captured_values_reach_the_step_that_waits_for_them() {
+        let printf = ["/usr/bin/printf", "a/b [x]: 1 2\\nother\\n"].map(Argument::text).to_vec();
+        let mut first = step("first-one", command(printf));
+        first.captures = vec![
+            Capture { name: "v".into(), from: CaptureFrom::Line("a/b [x]:".into()) },
+            Capture { name: "all".into(), from: CaptureFrom::Whole },
+        ];
+        let mut argument = Argument::text("got=");
+        argument.pieces.push(Piece::Capture("first-one.v".into()));
+        let mut whole = Argument::text("whole=");
+        whole.pieces.push(Piece::Capture("first-one.all".into()));
+        let second = step("second", command(vec![Argument::text("/bin/echo"), argument, whole]));
+        let output = run(&script(vec![first, second]));
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("got=1 2 whole=a/b [x]: 1 2\nother"), "{text}");
+    }
+
+    #[test]
+    fn the_environment_is_the_plans_and_a_gate_wants_its_answer() {
+        let print = |name: &str| command(["/usr/bin/printenv", name].map(Argument::text).to_vec());
+        let given = run(&script(vec![step("given", print("GIVEN"))]));
+        assert!(String::from_utf8_lossy(&given.stdout).contains("\na'b\n"));
+        assert_eq!(run(&script(vec![step("foreign", print("PGHOST"))])).status.code(), Some(1));
+        let gate = step("gate", StepKind::Gate { answer: "main".into(), shows: Vec::new() });
+        assert_eq!(run(&script(vec![gate])).status.code(), Some(3), "no answer, no approval");
+    }
 }

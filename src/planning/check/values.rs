@@ -87,6 +87,9 @@ impl Lint<'_> {
                     |near| format!("'{near}' is probably meant"),
                 );
                 self.problem(at, format!("unknown parameter or fact '{name}'"), remedy);
+            } else if word == "sql" {
+                let what = format!("the fact '{name}' stands in SQL text, which its value could end");
+                self.problem(at, what, "use a parameter of type identifier, integer or sql");
             }
             return;
         };

@@ -1,0 +1,81 @@
+//! A plan for people and for programs.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use lifeboat::domain::facts::{Facts, Threshold};
+use lifeboat::domain::plan::Plan;
+use lifeboat::planning::check::{VOCABULARY, lint};
+use lifeboat::planning::plan::{KnownFacts, bind};
+use lifeboat::planning::runbook::SHIPPED;
+use lifeboat::report::{json, plan_text};
+use std::collections::BTreeMap;
+use unicode_width::UnicodeWidthStr as _;
+
+fn plan() -> Plan {
+    let value = |name: &str| match name {
+        "repository" | "timeline" => "1",
+        "set" => "20261122-023822F",
+        "port" => "5999",
+        "system-identifier" => "7561840291",
+        "stanza" | "run" | "user" | "database" | "archive-id" | "set-stop" => "word",
+        _ => "/srv/place",
+    };
+    let known = KnownFacts {
+        texts: VOCABULARY.facts.iter().map(|name| ((*name).to_owned(), value(name).to_owned())).collect(),
+        lists: VOCABULARY.list_facts.iter().map(|name| ((*name).to_owned(), vec![format!("--{name}=it's")])).collect(),
+        sealed: Facts {
+            identity: BTreeMap::from([("hostile".into(), "a\u{1b}[2Jb".into())]),
+            thresholds: BTreeMap::from([("free".into(), Threshold { value: 5, least: 3, unit: "bytes".into() })]),
+        },
+        environment: BTreeMap::from([("PGBACKREST_REPO1_CIPHER_PASS".into(), "<set>".into())]),
+        secret_environment: vec!["PGBACKREST_REPO1_CIPHER_PASS".into()],
+    };
+    bind(&lint(SHIPPED[0].1, &VOCABULARY).unwrap(), &BTreeMap::new(), &known).unwrap()
+}
+
+#[test]
+fn json_has_what_was_promised() {
+    let plan = plan();
+    let value = json::plan(&plan);
+    assert_eq!(value["schema"], 1);
+    assert_eq!(value["runbook"], "restore-drill");
+    assert_eq!(value["seal"], plan.seal.to_string());
+    assert_eq!(value["facts"]["hostile"], "a\u{1b}[2Jb");
+    let steps = value["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), plan.steps.len());
+    for step in steps {
+        for key in ["id", "title", "why", "kind", "destructive", "argv", "answer"] {
+            assert!(step.get(key).is_some(), "{key} is missing in {step}");
+        }
+    }
+    let step = |id: &str| steps.iter().find(|step| step["id"] == id).unwrap();
+    assert_eq!(step("start")["answer"], "word");
+    assert!(step("start")["argv"].is_null() && step("restore")["answer"].is_null());
+    assert_eq!(step("restore")["destructive"], true);
+    let argv = step("server")["argv"].as_array().unwrap();
+    assert!(argv.contains(&"max_connections=${control.max_connections}".into()));
+    assert_eq!(step("probe")["ruled_out"], "probe is not given");
+    assert_eq!(step("promoted")["until"], "promoted");
+}
+
+#[test]
+fn text_fits_80_columns_but_for_commands_which_are_whole() {
+    let plan = plan();
+    let text = plan_text::plan(&plan);
+    let mut in_command = false;
+    for line in text.lines() {
+        assert!(!line.contains('\u{1b}'), "{line}");
+        in_command = line.starts_with("    runs     ") || (in_command && !line.starts_with("    expects"));
+        // A step's text begins at column 4 and its head at column 0; a query in a command stays as it was written.
+        if !in_command && !line.starts_with("    with     ") {
+            assert!(line.width() <= 80, "{} columns: {line}", line.width());
+        }
+        in_command &= !line.is_empty();
+    }
+    let restore =
+        text.lines().find(|line| line.contains("runs     /srv/place '--pgbackrest-options=it'\\''s'")).unwrap();
+    assert!(restore.ends_with(" restore"), "{restore}");
+    assert!(restore.contains("--set=20261122-023822F"), "{restore}");
+    assert!(text.contains("not done here: probe is not given"));
+    assert!(text.contains(&plan.seal.short()));
+    assert!(text.contains("secrets that have to be set: PGBACKREST_REPO1_CIPHER_PASS"));
+}
