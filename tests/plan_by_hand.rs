@@ -4,6 +4,7 @@
 
 use lifeboat::domain::facts::Facts;
 use lifeboat::planning::check::{VOCABULARY, lint};
+use lifeboat::planning::extract::{captures, expectations};
 use lifeboat::planning::plan::{KnownFacts, bind};
 use lifeboat::planning::runbook::SHIPPED;
 use std::collections::BTreeMap;
@@ -188,17 +189,24 @@ fn the_shipped_drill_done_by_hand_restores_and_proves_and_removes() {
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    if std::env::var_os("SHOW").is_some() {
-        eprintln!(
-            "{}\n{}\n{text}\n{errors}",
-            fs::read_to_string(&script).unwrap(),
-            lifeboat::report::plan_text::plan(&plan)
-        );
-    }
     assert_eq!(output.status.code(), Some(0), "{text}\n{errors}");
     assert!(text.contains("end of the plan"), "{text}");
     assert!(text.contains("\n1,1300,public.orders 1300\n"), "all rows are back, those after the backup too: {text}");
     assert!(text.contains("it's,a b"), "{text}");
     assert!(text.contains("Bad checksums:  0"), "{text}");
+    for (id, name, value) in
+        [("control", "max_connections", "37"), ("isolation", "archive_mode", "off"), ("result", "timeline", "2")]
+    {
+        let step = plan.steps.iter().find(|step| step.id.as_str() == id).unwrap();
+        let said = text.split(&format!(". {}\n", step.title)).nth(1).unwrap().split("\n==").next().unwrap();
+        let captured = captures(step, said.as_bytes()).unwrap();
+        assert_eq!(captured[name], value, "{captured:?}");
+        let mut step = step.clone();
+        step.fill(&BTreeMap::from([(
+            "control.system_identifier".into(),
+            captured.get("system_identifier").cloned().unwrap_or_default(),
+        )]));
+        assert_eq!(expectations(&step, &captured), Vec::<String>::new(), "{id}");
+    }
     assert!(!Path::new(&lab.path("drill")).exists(), "the directory is removed");
 }

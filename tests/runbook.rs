@@ -131,7 +131,7 @@ fn placeholders_are_known_bound_and_never_empty_where_it_matters() {
             ("69:97", "step 'remove' uses 'later.value', but step 'later' may be skipped when it is not"),
             ("70:41", "'PGBACKREST_REPO1_CIPHER_PASS' in the environment of step 'remove' is a secret"),
             ("80:16", "'maybe' of type string stands in SQL text, which its value could end"),
-            ("80:41", "the fact 'user' stands in SQL text, which its value could end"),
+            ("80:42", "the fact 'user' stands in SQL text, which its value could end"),
             ("94:10", "unknown check 'free-spaces': 'free-space' is probably meant"),
             ("102:10", "check 'port-free' in step 'port' lacks 'socket-directory'"),
             ("102:10", "check 'port-free' in step 'port' takes no 'sockets'"),
