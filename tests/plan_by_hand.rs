@@ -88,6 +88,7 @@ impl Lab {
         fs::OpenOptions::new().append(true).open(conf).unwrap().write_all(config.as_bytes()).unwrap();
         lab.run(&[&lab.program("pg_ctl"), "start", "-w", "-D", &data, "-l", &lab.path("pg.log")]);
         lab.sql("CREATE TABLE orders AS SELECT generate_series(1, 1234) AS id");
+        lab.leave_traps(&data);
         lab.pgbackrest(&["stanza-create"]);
         lab.pgbackrest(&["--type=full", "backup"]);
         lab.sql("INSERT INTO orders SELECT generate_series(1, 66)");
@@ -100,6 +101,20 @@ impl Lab {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         panic!("the segment was never archived");
+    }
+
+    /// Settings that come back with the data: the server here never reads them, the drill's must not obey them.
+    fn leave_traps(&self, data: &str) {
+        let root = self.root.path().display();
+        let traps = format!(
+            "listen_addresses = '*'\nssl = on\nlogging_collector = on\nshared_preload_libraries = 'nosuch'\n\
+             synchronous_standby_names = 'nobody'\nprimary_conninfo = 'host=elsewhere'\n\
+             recovery_min_apply_delay = '1h'\nexternal_pid_file = '{root}/trap-pid'\n\
+             archive_command = 'touch {root}/trap-archive'\nrecovery_end_command = 'touch {root}/trap-end'\n\
+             archive_cleanup_command = 'touch {root}/trap-cleanup'\n"
+        );
+        let file = fs::OpenOptions::new().append(true).open(format!("{data}/postgresql.auto.conf"));
+        file.unwrap().write_all(traps.as_bytes()).unwrap();
     }
 
     /// What the helpers of the binary do, as a script, so that this test is about the plan alone.
@@ -207,6 +222,9 @@ fn the_shipped_drill_done_by_hand_restores_and_proves_and_removes() {
             captured.get("system_identifier").cloned().unwrap_or_default(),
         )]));
         assert_eq!(expectations(&step, &captured), Vec::<String>::new(), "{id}");
+    }
+    for trap in ["trap-pid", "trap-archive", "trap-end", "trap-cleanup"] {
+        assert!(!Path::new(&lab.path(trap)).exists(), "{trap}: a restored setting was obeyed");
     }
     assert!(!Path::new(&lab.path("drill")).exists(), "the directory is removed");
 }
