@@ -54,7 +54,8 @@ fn push_fenced(out: &mut String, lines: &[String]) {
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 16);
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let lists = digits > 0 && text[digits..].starts_with(['.', ')']);
+    let rest = &text[digits..];
+    let lists = digits > 0 && [". ", ") "].iter().any(|marker| rest.starts_with(marker) || rest == marker.trim_end());
     for (index, character) in text.char_indices() {
         match character {
             '&' => out.push_str("&amp;"),
@@ -76,10 +77,11 @@ mod tests {
 
     #[test]
     fn nothing_is_read_as_markup() {
-        assert_eq!(
-            escape("<b>*x* [a](http://b) | 1. c"),
-            "&lt;b&gt;\\*x\\* \\[a\\]\\(http:&#47;&#47;b\\) \\| 1&#46; c"
-        );
+        assert_eq!(escape("<b>*x* [a](http://b) | 1. c"), "&lt;b&gt;\\*x\\* \\[a\\](http:&#47;&#47;b) \\| 1. c");
+        assert_eq!(escape("# no heading"), "&#35; no heading");
+        assert_eq!(escape("12. no list - no rule"), "12\\. no list - no rule");
+        assert_eq!(escape("- no item"), "&#45; no item");
+        assert_eq!(escape("2.45 at 2026-11-22"), "2.45 at 2026-11-22");
     }
 
     #[test]
