@@ -2,6 +2,7 @@
 
 pub mod gate;
 pub mod html;
+pub mod inventory;
 pub mod json;
 pub mod lines;
 pub mod markdown;

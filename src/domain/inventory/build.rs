@@ -22,6 +22,10 @@ impl Inventory {
 fn stanza(info: InfoStanza) -> Stanza {
     let is_progress_only = info.repositories.is_none() && info.backups.is_none();
     let mut repositories: Vec<Repository> = Vec::new();
+    if info.repositories.is_none() && !is_progress_only {
+        // Before 2.32 there was one repository, and it was not listed.
+        entry(&mut repositories, RepositoryKey(1), &info.status).cipher = info.cipher.unwrap_or_default();
+    }
     for repository in info.repositories.into_iter().flatten() {
         let target = entry(&mut repositories, repository.key, &info.status);
         target.cipher = repository.cipher;
@@ -34,10 +38,6 @@ fn stanza(info: InfoStanza) -> Stanza {
     for archive in info.archives {
         let part = Archive { database: archive.database, id: archive.id, min: archive.min, max: archive.max };
         entry(&mut repositories, archive.repository, &info.status).archives.push(part);
-    }
-    if !is_progress_only && repositories.is_empty() {
-        // Before 2.32 there was one repository, and it was not listed.
-        entry(&mut repositories, RepositoryKey(1), &info.status).cipher = info.cipher.unwrap_or_default();
     }
     take_sets(&mut repositories, info.backups.unwrap_or_default(), &info.status);
     for repository in &mut repositories {
