@@ -28,7 +28,15 @@ struct Lab {
 fn lab() -> Lab {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("state")).unwrap();
-    let (folder, _, _) = store.create_run(sample_plan::plan(), sample_plan::anna(), sample_plan::host(), None).unwrap();
+    let (folder, _, _) = store
+        .create_run(
+            lifeboat::engine::clock::random_run_id().unwrap(),
+            sample_plan::plan(),
+            sample_plan::anna(),
+            sample_plan::host(),
+            None,
+        )
+        .unwrap();
     let path = store.root().join("runs/7Q2K9XAB");
     std::fs::rename(&folder.path, &path).unwrap();
     let folder = store.runs().unwrap().remove(0);
