@@ -120,12 +120,21 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit as u8),
+        // `lifeboat transcript … | head` is no mistake.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(error) => {
             // A closed standard error must not turn a reported failure into another one.
             let _ = writeln!(std::io::stderr().lock(), "lifeboat: {error:#}");
             ExitCode::from(Exit::Usage as u8)
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+    };
+    error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<Exit> {

@@ -6,6 +6,7 @@ use crate::domain::facts::Facts;
 use crate::domain::inventory::{BackupSet, Inventory, RepositoryKey, SetKey};
 use crate::domain::label::BackupLabel;
 use crate::domain::plan::Plan;
+use crate::domain::text;
 use crate::engine::look;
 use crate::engine::surroundings::{PGBACKREST, PGBACKREST_CONFIG, POSTGRES_BIN, Surroundings};
 use chrono::SecondsFormat;
@@ -64,7 +65,7 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
     let mut identity = BTreeMap::new();
     let mut put = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            identity.insert(name.to_owned(), value);
+            identity.insert(name.to_owned(), text::clean(&value));
         }
     };
     put("host", Some(rustix::system::uname().nodename().to_string_lossy().into_owned()));
