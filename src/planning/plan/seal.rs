@@ -11,8 +11,9 @@ pub fn seal(plan: &Plan) -> Digest {
     let mut sealed = plan.clone();
     sealed.seal = Digest::ZERO;
     sealed.facts.thresholds.clear();
-    // Through `Value`, whose maps are sorted: the order of fields in the types does not matter then.
-    let value = serde_json::to_value(&sealed).expect("a plan is made of texts, numbers and maps with text keys");
+    let mut value = serde_json::to_value(&sealed).expect("a plan is made of texts, numbers and maps with text keys");
+    // The order of fields in the types must not matter: another version may have another.
+    value.sort_all_objects();
     Digest::of(value.to_string().as_bytes())
 }
 
