@@ -1,6 +1,5 @@
 //! One backup set, kept small: an inventory may hold hundreds of thousands.
 
-use crate::domain::info::raw::RawBackup;
 use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey};
 use crate::domain::label::{BackupKind, BackupLabel, Member};
 use crate::domain::lsn::Lsn;
@@ -84,38 +83,47 @@ pub struct SetDetail {
 /// Two repositories may hold different sets under the same label: a set is named by stanza, repository and label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSet {
-    label: BackupLabel,
-    prior: Option<Member>,
-    references: Box<[Member]>,
+    pub(in crate::domain::info) label: BackupLabel,
+    pub(in crate::domain::info) prior: Option<Member>,
+    pub(in crate::domain::info) references: Box<[Member]>,
     /// Name, line end, text, line end, and so on: cleaned text has no line ends. Shared by sets with the same ones.
-    annotations: Option<Arc<str>>,
-    rare: Option<Box<Rare>>,
+    pub(in crate::domain::info) annotations: Option<Arc<str>>,
+    pub(in crate::domain::info) rare: Option<Box<Rare>>,
     /// Both zero for an offline backup: timeline 0 does not exist.
-    wal: WalRange,
-    repository: RepositoryKey,
-    database: DatabaseId,
+    pub(in crate::domain::info) wal: WalRange,
+    pub(in crate::domain::info) repository: RepositoryKey,
+    pub(in crate::domain::info) database: DatabaseId,
     /// Both zero where it is not told: position 0 does not exist.
-    lsn: LsnRange,
-    start: i64,
-    stop: i64,
-    database_bytes: u64,
-    copied_bytes: u64,
-    repository_bytes: OptionalBytes,
-    repository_added: OptionalBytes,
-    made_by: Option<PgBackRestVersion>,
-    error: Option<bool>,
+    pub(in crate::domain::info) lsn: LsnRange,
+    pub(in crate::domain::info) start: i64,
+    pub(in crate::domain::info) stop: i64,
+    pub(in crate::domain::info) database_bytes: u64,
+    pub(in crate::domain::info) copied_bytes: u64,
+    pub(in crate::domain::info) repository_bytes: OptionalBytes,
+    pub(in crate::domain::info) repository_added: OptionalBytes,
+    pub(in crate::domain::info) made_by: Option<PgBackRestVersion>,
+    pub(in crate::domain::info) error: Option<bool>,
 }
 
 const NO_SEGMENT: WalSegment = WalSegment { timeline: TimelineId(0), log: 0, seg: 0 };
-const NO_WAL: WalRange = WalRange { start: NO_SEGMENT, stop: NO_SEGMENT };
-const NO_LSN: LsnRange = LsnRange { start: Lsn(0), stop: Lsn(0) };
+pub(in crate::domain::info) const NO_WAL: WalRange = WalRange { start: NO_SEGMENT, stop: NO_SEGMENT };
+pub(in crate::domain::info) const NO_LSN: LsnRange = LsnRange { start: Lsn(0), stop: Lsn(0) };
+
+/// A set that can't be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableSet {
+    /// The repository.
+    pub repository: RepositoryKey,
+    /// What is wrong with it: a sentence, cleaned.
+    pub what: Box<str>,
+}
 
 /// `Option<u64>` in eight bytes; no size reaches `u64::MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct OptionalBytes(u64);
+pub(in crate::domain::info) struct OptionalBytes(u64);
 
 impl OptionalBytes {
-    fn new(bytes: Option<u64>) -> OptionalBytes {
+    pub(in crate::domain::info) fn new(bytes: Option<u64>) -> OptionalBytes {
         OptionalBytes(bytes.unwrap_or(u64::MAX))
     }
 
@@ -126,13 +134,13 @@ impl OptionalBytes {
 
 /// The annotations seen last: jobs write the same ones into every set, and they are kept once.
 #[derive(Default)]
-pub(crate) struct Remarks(VecDeque<Arc<str>>);
+pub(in crate::domain::info) struct Remarks(VecDeque<Arc<str>>);
 
 impl Remarks {
     /// How many are looked through.
     const MOST: usize = 8;
 
-    fn share(&mut self, text: String) -> Arc<str> {
+    pub(in crate::domain::info) fn share(&mut self, text: String) -> Arc<str> {
         if let Some(known) = self.0.iter().find(|known| ***known == *text) {
             return Arc::clone(known);
         }
@@ -147,89 +155,15 @@ impl Remarks {
 
 /// What most sets don't have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Rare {
-    blocks: Option<BlockMaps>,
-    detail: Option<SetDetail>,
+pub(in crate::domain::info) struct Rare {
+    pub(in crate::domain::info) blocks: Option<BlockMaps>,
+    pub(in crate::domain::info) detail: Option<SetDetail>,
     /// pgBackRest never writes these two; they are kept so that damage is seen as damage.
-    foreign_prior: Option<BackupLabel>,
-    foreign_references: Vec<BackupLabel>,
+    pub(in crate::domain::info) foreign_prior: Option<BackupLabel>,
+    pub(in crate::domain::info) foreign_references: Vec<BackupLabel>,
 }
 
 impl BackupSet {
-    /// Makes a set of what the document says of it.
-    ///
-    /// # Errors
-    /// In words, when what every set has is missing or damaged: a set that is half understood is not shown as a whole
-    /// one.
-    pub(crate) fn from_raw(
-        repository: RepositoryKey,
-        mut raw: RawBackup<'_>,
-        remarks: &mut Remarks,
-    ) -> Result<BackupSet, String> {
-        let label = raw.label.as_ref().ok_or("a backup set without a label")?;
-        let label = BackupLabel::parse(&label.0).map_err(|error| error.to_string())?;
-        let annotations = raw.annotation.take().map(|annotations| remarks.share(annotations.0));
-        let set = BackupSet::with_label(repository, label, raw);
-        set.map(|set| BackupSet { annotations, ..set }).map_err(|what| format!("backup set {label}: {what}"))
-    }
-
-    fn with_label(repository: RepositoryKey, label: BackupLabel, raw: RawBackup<'_>) -> Result<BackupSet, String> {
-        let mut rare = Rare::default();
-        let is_own = |other: &BackupLabel| other.full() == label.full();
-        let prior = match raw.prior {
-            Some(text) => {
-                let prior = BackupLabel::parse(&text.0).map_err(|error| format!("its prior set: {error}"))?;
-                rare.foreign_prior = (!is_own(&prior)).then_some(prior);
-                Some(prior.member())
-            }
-            None => None,
-        };
-        let references = raw.reference.map_or(Ok(Vec::new()), |list| list.0)?;
-        if !references.iter().all(is_own) {
-            rare.foreign_references.clone_from(&references);
-        }
-        let times = raw.timestamp.and_then(|times| Some((times.start?, times.stop?)));
-        let (start, stop) = times.ok_or("no start or stop time")?;
-        if [start, stop].iter().any(|&seconds| DateTime::from_timestamp(seconds, 0).is_none()) {
-            return Err(format!("its times {start} and {stop} are out of range"));
-        }
-        let database = raw.database.and_then(|database| database.id).ok_or("no database id")?;
-        let info = raw.info.ok_or("no sizes")?;
-        let sizes = info.repository.unwrap_or_default();
-        if sizes.size_map.is_some() || sizes.delta_map.is_some() {
-            let (size, delta) = (sizes.size_map.map(Bytes), sizes.delta_map.map(Bytes));
-            rare.blocks = Some(BlockMaps { size, delta });
-        }
-        if raw.database_ref.is_some() || raw.tablespace.is_some() || raw.link.is_some() || raw.error_list.is_some() {
-            rare.detail = Some(SetDetail {
-                databases: raw.database_ref.unwrap_or_default(),
-                tablespaces: raw.tablespace.unwrap_or_default(),
-                links: raw.link.unwrap_or_default(),
-                errors: raw.error_list.unwrap_or_default().iter().map(|text| text.cleaned()).collect(),
-            });
-        }
-        let version = raw.backrest.and_then(|backrest| backrest.version);
-        Ok(BackupSet {
-            label,
-            prior,
-            references: references.into_iter().map(BackupLabel::member).collect(),
-            wal: range(raw.archive, WalSegment::parse)?.map_or(NO_WAL, |(start, stop)| WalRange { start, stop }),
-            lsn: range(raw.lsn, Lsn::parse)?.map_or(NO_LSN, |(start, stop)| LsnRange { start, stop }),
-            start,
-            stop,
-            database_bytes: info.size.ok_or("no size")?,
-            copied_bytes: info.delta.unwrap_or(0),
-            repository_bytes: OptionalBytes::new(sizes.size),
-            repository_added: OptionalBytes::new(sizes.delta),
-            repository,
-            database: DatabaseId(database),
-            annotations: None,
-            error: raw.error,
-            made_by: version.and_then(|text| PgBackRestVersion::parse(&text.0).ok()),
-            rare: (rare != Rare::default()).then(|| Box::new(rare)),
-        })
-    }
-
     /// The repository it lies in.
     #[must_use]
     pub fn repository(&self) -> RepositoryKey {
@@ -350,26 +284,14 @@ impl BackupSet {
     }
 }
 
-/// Seconds that `with_label` has checked to be in range.
+/// Seconds that were checked to be in range when the set was read.
 fn instant(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or_default()
-}
-
-fn range<T, E: std::fmt::Display>(
-    raw: Option<crate::domain::info::raw::RawRange<'_>>,
-    parse: fn(&str) -> Result<T, E>,
-) -> Result<Option<(T, T)>, String> {
-    let Some((start, stop)) = raw.and_then(|range| Some((range.start?, range.stop?))) else {
-        return Ok(None);
-    };
-    let parse = |text: &str| parse(text).map_err(|error| error.to_string());
-    Ok(Some((parse(&start.0)?, parse(&stop.0)?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::info::stanza::UnreadableSet;
 
     #[test]
     fn a_set_is_small() {

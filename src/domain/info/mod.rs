@@ -5,6 +5,8 @@
 //! one set at a time into a compact form, so that 155 MB of it need little more memory than themselves.
 
 pub mod backup;
+mod canonical;
+mod general;
 mod raw;
 mod repair;
 mod scalar;
@@ -147,6 +149,10 @@ impl Failure {
 
 /// The stanzas, and how many bytes they took; what follows is not looked at.
 fn parse(text: &str) -> Result<(Vec<InfoStanza>, usize), Failure> {
+    canonical::parse(text).map_or_else(|| parse_generally(text), Ok)
+}
+
+fn parse_generally(text: &str) -> Result<(Vec<InfoStanza>, usize), Failure> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Vec<InfoStanza>>();
     match stream.next() {
         Some(Ok(mut stanzas)) => {
@@ -190,3 +196,6 @@ fn near(bytes: &[u8], offset: usize) -> String {
     let piece = &bytes[offset.saturating_sub(CONTEXT)..(offset + CONTEXT).min(bytes.len())];
     clean_bytes(piece)
 }
+
+#[cfg(test)]
+mod tests;

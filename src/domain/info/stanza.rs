@@ -1,6 +1,7 @@
 //! A stanza as the document tells it: repositories, databases, archives and sets side by side, joined by keys.
 
-use crate::domain::info::backup::{BackupSet, Remarks};
+use crate::domain::info::backup::{BackupSet, Remarks, UnreadableSet};
+use crate::domain::info::general;
 use crate::domain::info::raw::{RawBackup, RawDatabaseId};
 use crate::domain::info::scalar::Text;
 use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey, SystemId};
@@ -142,15 +143,6 @@ pub struct InfoArchive {
     pub min: Option<WalSegment>,
     /// The greatest segment name, over all timelines; nothing is said of gaps between.
     pub max: Option<WalSegment>,
-}
-
-/// A set that can't be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UnreadableSet {
-    /// The repository.
-    pub repository: RepositoryKey,
-    /// What is wrong with it: a sentence, cleaned.
-    pub what: Box<str>,
 }
 
 /// A stanza object.
@@ -342,9 +334,7 @@ impl<'de> Deserialize<'de> for Backups {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Backups, A::Error> {
                 let (mut found, mut remarks) = (Vec::new(), Remarks::default());
                 while let Some(raw) = list.next_element::<RawBackup<'_>>()? {
-                    let repository = key(raw.database.as_ref().and_then(|database| database.repo_key));
-                    let unreadable = |what: String| UnreadableSet { repository, what: what.into_boxed_str() };
-                    found.push(BackupSet::from_raw(repository, raw, &mut remarks).map_err(unreadable));
+                    found.push(general::set(raw, &mut remarks));
                 }
                 found.shrink_to_fit();
                 Ok(Backups(found))

@@ -1,7 +1,8 @@
 //! From the document, whose parts are joined by keys, to repositories that hold their parts.
 
 use crate::domain::info::InfoDocument;
-use crate::domain::info::stanza::{InfoStanza, UnreadableSet};
+use crate::domain::info::backup::UnreadableSet;
+use crate::domain::info::stanza::InfoStanza;
 use crate::domain::inventory::{Archive, BackupSet, Database, Inventory, Repository, RepositoryKey, Stanza, Status};
 use crate::domain::text::clean;
 use chrono::{DateTime, Utc};
