@@ -20,14 +20,32 @@ impl Lsn {
     /// # Errors
     /// [`LsnError`] when the text is anything else.
     pub fn parse(text: &str) -> Result<Lsn, LsnError> {
-        let half = |part: &str| {
-            let good = (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if good { u64::from_str_radix(part, 16).ok() } else { None }
-        };
-        text.split_once('/')
-            .and_then(|(high, low)| Some(Lsn(half(high)? << 32 | half(low)?)))
+        read(text.as_bytes())
             .ok_or_else(|| LsnError(crate::domain::text::clean(&text.chars().take(40).collect::<String>())))
     }
+}
+
+/// Both halves in one go: an inventory holds hundreds of thousands.
+fn read(bytes: &[u8]) -> Option<Lsn> {
+    let (mut high, mut value, mut digits) = (None, 0u64, 0);
+    for byte in bytes {
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'A'..=b'F' => byte - b'A' + 10,
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'/' if high.is_none() && digits > 0 => {
+                (high, value, digits) = (Some(value), 0, 0);
+                continue;
+            }
+            _ => return None,
+        };
+        digits += 1;
+        if digits > 8 {
+            return None;
+        }
+        value = (value << 4) | u64::from(digit);
+    }
+    if digits == 0 { None } else { Some(Lsn((high? << 32) | value)) }
 }
 
 impl fmt::Display for Lsn {

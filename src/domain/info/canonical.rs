@@ -15,14 +15,17 @@ use crate::domain::lsn::Lsn;
 use crate::domain::text::clean;
 use crate::domain::version::PgBackRestVersion;
 use crate::domain::wal::WalSegment;
+use std::sync::Arc;
 
 /// The stanzas and how many bytes they took; `None` when the document goes another way than expected.
 pub(crate) fn parse(text: &str) -> Option<(Vec<InfoStanza>, usize)> {
     let mut cursor = Cursor { text, at: 0 };
-    let mut stanzas = Vec::new();
+    let mut stanzas: Vec<InfoStanza> = Vec::new();
     cursor.expect("[")?;
     loop {
-        stanzas.push(stanza(&mut cursor)?);
+        // Stanzas of one site are much alike: room for as many sets as the one before has.
+        let likely = stanzas.last().and_then(|stanza| stanza.backups.as_ref()).map_or(0, Vec::len);
+        stanzas.push(stanza(&mut cursor, likely)?);
         if cursor.skip(",") {
             continue;
         }
@@ -33,7 +36,7 @@ pub(crate) fn parse(text: &str) -> Option<(Vec<InfoStanza>, usize)> {
 }
 
 /// A stanza: its sets here, the little that is around them by the general decoder.
-fn stanza(cursor: &mut Cursor<'_>) -> Option<InfoStanza> {
+fn stanza(cursor: &mut Cursor<'_>, likely: usize) -> Option<InfoStanza> {
     let before = cursor.at;
     cursor.expect("{\"archive\":")?;
     cursor.value()?;
@@ -41,7 +44,7 @@ fn stanza(cursor: &mut Cursor<'_>) -> Option<InfoStanza> {
     let list = cursor.at;
     cursor.expect("[")?;
     let mut reader = SetReader::default();
-    let mut sets = Vec::new();
+    let mut sets = Vec::with_capacity(likely);
     if !cursor.skip("]") {
         loop {
             sets.push(reader.set(cursor)?);
@@ -91,6 +94,30 @@ impl<'a> Cursor<'a> {
         self.at += length;
         self.expect("\"")?;
         self.text.get(start..start + length)
+    }
+
+    /// A string of this length that `parse` takes: it must refuse quotes and escapes.
+    fn exactly<T, E>(&mut self, length: usize, parse: fn(&str) -> Result<T, E>) -> Option<T> {
+        let found = parse(self.text.get(self.at..self.at + length)?).ok()?;
+        self.at += length;
+        self.expect("\"")?;
+        Some(found)
+    }
+
+    /// A label, after its opening quote.
+    fn label(&mut self) -> Option<BackupLabel> {
+        let is_full = self.rest().get(16) == Some(&b'"');
+        self.exactly(if is_full { 16 } else { 33 }, BackupLabel::parse)
+    }
+
+    /// A segment's name, after its opening quote.
+    fn segment(&mut self) -> Option<WalSegment> {
+        self.exactly(24, WalSegment::parse)
+    }
+
+    /// A position, after its opening quote.
+    fn lsn(&mut self) -> Option<Lsn> {
+        Lsn::parse(self.string()?).ok()
     }
 
     /// A whole number without a sign.
@@ -154,8 +181,10 @@ impl<'a> Cursor<'a> {
 struct SetReader<'a> {
     remarks: Remarks,
     version: Option<(&'a str, Option<PgBackRestVersion>)>,
-    /// The text between the brackets, and the members it names.
-    references: (&'a str, Vec<Member>),
+    /// The text between the brackets, the members it names, and of which full set.
+    references: (&'a str, Vec<Member>, Option<BackupLabel>),
+    /// The text with its closing brace, and what it says.
+    annotations: Option<(&'a str, Arc<str>)>,
 }
 
 impl<'a> SetReader<'a> {
@@ -174,14 +203,14 @@ impl<'a> SetReader<'a> {
     fn canonical(&mut self, cursor: &mut Cursor<'a>) -> Option<BackupSet> {
         cursor.expect("{")?;
         let annotations = if cursor.skip("\"annotation\":{") {
-            let text = annotations(cursor)?;
+            let found = self.annotations(cursor)?;
             cursor.expect(",")?;
-            Some(self.remarks.share(text))
+            Some(found)
         } else {
             None
         };
         cursor.expect("\"archive\":{")?;
-        let (start, stop) = Self::range(cursor, WalSegment::parse)?;
+        let (start, stop) = Self::range(cursor, Cursor::segment)?;
         let wal = WalRange { start, stop };
         cursor.expect(",\"backrest\":{\"format\":5,\"version\":\"")?;
         let made_by = self.version(cursor.string()?);
@@ -204,17 +233,12 @@ impl<'a> SetReader<'a> {
         cursor.expect("},\"size\":")?;
         let database_bytes = cursor.number()?;
         cursor.expect("},\"label\":\"")?;
-        let label = BackupLabel::parse(cursor.string()?).ok()?;
+        let label = cursor.label()?;
         cursor.expect(",\"lsn\":{")?;
-        let (start, stop) = Self::range(cursor, Lsn::parse)?;
+        let (start, stop) = Self::range(cursor, Cursor::lsn)?;
         let lsn = LsnRange { start, stop };
         cursor.expect(",\"prior\":")?;
-        let prior = if cursor.skip("null") {
-            None
-        } else {
-            cursor.expect("\"")?;
-            Some(own_member(cursor.string()?, label)?)
-        };
+        let prior = if cursor.skip("null") { None } else { Some(own_member(cursor, label)?) };
         cursor.expect(",\"reference\":")?;
         let references = self.references(cursor, label)?;
         cursor.expect(",\"timestamp\":{\"start\":")?;
@@ -245,12 +269,12 @@ impl<'a> SetReader<'a> {
         })
     }
 
-    /// `"start":…,"stop":…` with its closing brace, after the opening one.
-    fn range<T, E>(cursor: &mut Cursor<'a>, parse: fn(&str) -> Result<T, E>) -> Option<(T, T)> {
+    /// `"start":"…","stop":"…"}`, after the opening brace.
+    fn range<T>(cursor: &mut Cursor<'a>, read: fn(&mut Cursor<'a>) -> Option<T>) -> Option<(T, T)> {
         cursor.expect("\"start\":\"")?;
-        let start = parse(cursor.string()?).ok()?;
+        let start = read(cursor)?;
         cursor.expect(",\"stop\":\"")?;
-        let stop = parse(cursor.string()?).ok()?;
+        let stop = read(cursor)?;
         cursor.expect("}")?;
         Some((start, stop))
     }
@@ -273,58 +297,58 @@ impl<'a> SetReader<'a> {
             return Some(Box::default());
         }
         cursor.expect("[")?;
-        let length = cursor.rest().iter().position(|&byte| byte == b']')?;
-        let list = cursor.text.get(cursor.at..cursor.at + length)?;
+        let start = cursor.at;
         // Taken, so that nothing half done stays behind when this list turns out to be another.
-        let (known, mut members) = std::mem::take(&mut self.references);
-        let goes_on = |rest: &str| rest.is_empty() || rest.starts_with(',');
-        // The list begins with the label of the full set, so the same text means the same family.
-        let mut new = match list.strip_prefix(known) {
-            Some(rest) if !known.is_empty() && goes_on(rest) => rest.strip_prefix(',').unwrap_or(rest),
-            _ => {
-                members.clear();
-                list
-            }
-        };
-        if list.get(1..17) != Some(label.full().to_string().as_str()) {
-            return None;
+        let (known, mut members, family) = std::mem::take(&mut self.references);
+        let goes_on = |byte: Option<&u8>| matches!(byte, Some(b',' | b']'));
+        if family == Some(label.full())
+            && cursor.rest().starts_with(known.as_bytes())
+            && goes_on(cursor.rest().get(known.len()))
+        {
+            cursor.at += known.len();
+        } else {
+            members.clear();
+            members.push(own_member(cursor, label)?);
         }
-        while !new.is_empty() {
-            let (text, rest) = new.strip_prefix('"')?.split_once('"')?;
-            members.push(own_member(text, label)?);
-            new = match rest.strip_prefix(',') {
-                Some(rest) if !rest.is_empty() => rest,
-                Some(_) => return None,
-                None if rest.is_empty() => rest,
-                None => return None,
-            };
+        while cursor.skip(",") {
+            members.push(own_member(cursor, label)?);
         }
-        cursor.at += length;
+        let list = cursor.text.get(start..cursor.at)?;
         cursor.expect("]")?;
         let found = members.as_slice().into();
-        self.references = (list, members);
+        self.references = (list, members, Some(label.full()));
+        Some(found)
+    }
+
+    /// The annotations. Jobs write the same ones again and again: the same text is not read twice.
+    fn annotations(&mut self, cursor: &mut Cursor<'a>) -> Option<Arc<str>> {
+        let start = cursor.at;
+        if let Some((text, known)) = &self.annotations
+            && cursor.skip(text)
+        {
+            return Some(Arc::clone(known));
+        }
+        let mut cleaned = String::new();
+        loop {
+            cursor.expect("\"")?;
+            let key = cursor.string()?;
+            cursor.expect(":\"")?;
+            let value = cursor.string()?;
+            cleaned.extend([&*clean(key), "\n", &*clean(value), "\n"]);
+            if !cursor.skip(",") {
+                break;
+            }
+        }
+        cursor.expect("}")?;
+        let found = self.remarks.share(cleaned);
+        self.annotations = Some((cursor.text.get(start..cursor.at)?, Arc::clone(&found)));
         Some(found)
     }
 }
 
-/// The member that a label of the same family names.
-fn own_member(text: &str, label: BackupLabel) -> Option<Member> {
-    let other = BackupLabel::parse(text).ok()?;
+/// The member that a label of the same family names, after its opening quote is passed.
+fn own_member(cursor: &mut Cursor<'_>, label: BackupLabel) -> Option<Member> {
+    cursor.expect("\"")?;
+    let other = cursor.label()?;
     (other.full() == label.full()).then(|| other.member())
-}
-
-/// Names and texts, each followed by a line end; the brace that closes them is passed.
-fn annotations(cursor: &mut Cursor<'_>) -> Option<String> {
-    let mut text = String::new();
-    loop {
-        cursor.expect("\"")?;
-        let key = cursor.string()?;
-        cursor.expect(":\"")?;
-        let value = cursor.string()?;
-        text.extend([&*clean(key), "\n", &*clean(value), "\n"]);
-        if !cursor.skip(",") {
-            cursor.expect("}")?;
-            return Some(text);
-        }
-    }
 }

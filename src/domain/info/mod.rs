@@ -116,16 +116,19 @@ pub fn decode(bytes: &[u8]) -> Result<InfoDocument, InfoError> {
 fn find_document(bytes: &[u8]) -> Option<usize> {
     let mut first = None;
     let mut start = 0;
-    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
-        if line.first() == Some(&b'[') {
+    loop {
+        // Looked at before the line's end is searched: the document is a single line of any length.
+        if bytes.get(start) == Some(&b'[') {
             if let Some(b'{' | b']') = bytes[start + 1..].trim_ascii_start().first() {
                 return Some(start);
             }
             first = first.or(Some(start));
         }
-        start += line.len();
+        match bytes[start..].iter().position(|&byte| byte == b'\n') {
+            Some(length) => start += length + 1,
+            None => return first,
+        }
     }
-    first
 }
 
 /// Why a text is no document, and where in it.
