@@ -14,7 +14,7 @@ use crate::report::inventory::columns::Columns;
 use crate::report::inventory::words::{age, moment, progress, remedy};
 use chrono::{DateTime, Utc};
 
-/// The inventory as lines of at most `layout.width` columns (72 at least), each ended by a line end.
+/// The inventory as lines of at most `layout.width` columns (64 at least), each ended by a line end.
 ///
 /// Ages are counted from `now`; all times are UTC and say so.
 #[must_use]
