@@ -43,7 +43,7 @@ impl Capture {
         let complete = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
         let told = complete.try_clone()?;
         // Where no watch can be had (the user's limit is used up), all of it is read at the end instead.
-        let watch = watch(&file).ok();
+        let watch = rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok();
         let digesting =
             std::thread::Builder::new().name("digest".to_owned()).spawn(move || digest(reader, watch, told))?;
         Ok(Capture { file, complete, digesting })
@@ -62,31 +62,20 @@ impl Capture {
     }
 }
 
-fn watch(file: &File) -> io::Result<OwnedFd> {
-    let inotify = rustix::fs::inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-    // By descriptor, so it is this very file.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    rustix::fs::inotify::add_watch(&inotify, path, WatchFlags::MODIFY)?;
-    Ok(inotify)
-}
-
 /// Follows `file` until `complete` is written to, then reads the rest.
 fn digest(mut file: File, watch: Option<OwnedFd>, complete: OwnedFd) -> io::Result<OutputDigest> {
     let mut buffer = vec![0u8; CHUNK];
     let mut hasher = Sha256::new();
     let mut bytes = 0;
-    loop {
-        let done = match &watch {
-            Some(watch) => !wait_for_output(watch, &complete)?,
-            None => {
-                wait(&mut [PollFd::new(&complete, PollFlags::IN)], None)?;
-                true
-            }
-        };
+    let mut done = false;
+    while !done {
+        let armed = watch.as_ref().filter(|watch| arm(watch, &file).is_ok());
+        // After arming: what is written from here on is told.
         bytes += read_on(&mut file, &mut hasher, &mut buffer)?;
-        if done || wait(&mut [PollFd::new(&complete, PollFlags::IN)], Some(BETWEEN_READS))? {
-            break;
-        }
+        done = match armed {
+            Some(watch) => !wait_for_output(watch, &complete)? || wait_for(&complete, Some(BETWEEN_READS))?,
+            None => wait_for(&complete, None)?,
+        };
     }
     bytes += read_on(&mut file, &mut hasher, &mut buffer)?;
     if bytes != file.metadata()?.len() {
@@ -98,19 +87,26 @@ fn digest(mut file: File, watch: Option<OwnedFd>, complete: OwnedFd) -> io::Resu
     Ok(OutputDigest { bytes, sha256: Digest::from_bytes(hasher.finalize().into()) })
 }
 
+/// Asks to be told of the next write, and of no other: a watch that stays would cost the command a little at each.
+fn arm(watch: &OwnedFd, file: &File) -> io::Result<()> {
+    let mut events = [0u8; 4096];
+    while rustix::io::read(watch, &mut events).is_ok() {}
+    // By descriptor, so it is this very file.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::inotify::add_watch(watch, path, WatchFlags::MODIFY | WatchFlags::ONESHOT)?;
+    Ok(())
+}
+
 /// Sleeps until something was written (`true`) or nothing more will come (`false`).
 fn wait_for_output(watch: &OwnedFd, complete: &OwnedFd) -> io::Result<bool> {
     let mut polled = [PollFd::new(watch, PollFlags::IN), PollFd::new(complete, PollFlags::IN)];
     wait(&mut polled, None)?;
-    if !polled[1].revents().is_empty() {
-        return Ok(false);
-    }
-    // Which events they were does not matter, only that they are taken out.
-    let mut events = [0u8; 4096];
-    match rustix::io::read(watch, &mut events) {
-        Ok(_) | Err(Errno::AGAIN) => Ok(true),
-        Err(error) => Err(error.into()),
-    }
+    Ok(polled[1].revents().is_empty())
+}
+
+/// Sleeps until nothing more will come (`true`) or the time is up.
+fn wait_for(complete: &OwnedFd, time: Option<Duration>) -> io::Result<bool> {
+    wait(&mut [PollFd::new(complete, PollFlags::IN)], time)
 }
 
 /// Sleeps until one of `polled` can be read; `false` when the time was up first.

@@ -48,12 +48,11 @@ impl Folder {
         Ok(File::from(descriptor))
     }
 
-    /// Writes a new file that outlives a power cut.
+    /// Writes a new file whose content outlives a power cut; its name does from the next [`Folder::sync`] on.
     pub(super) fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let mut file = self.create_file(name, OFlags::empty())?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        self.sync()
+        file.sync_all()
     }
 
     /// Writes a file that appears whole or, where it exists already, not at all (`false`).

@@ -148,7 +148,8 @@ pub fn start(
     if ready || has_begun(&folder)? { Ok(Started { child }) } else { Err(given_up(&folder, child)) }
 }
 
-/// Makes the folder and writes down what will be run; gives the log.
+/// Makes the folder and writes down what will be run; gives the log. All of it is durable once the claim is, which is
+/// before the command starts.
 fn prepare(path: &Path, spec: &StepSpec) -> io::Result<Stdio> {
     let folder = Folder::create(path)?;
     let log = folder.create_file(LOG, OFlags::APPEND)?;
