@@ -259,7 +259,7 @@ mod tests {
         let mut out = Vec::new();
         show(&mut out, &load("restore-drill", None).unwrap()).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("start | catalog | rows | amcheck | checksums (fact depth)"), "{text}");
+        assert!(text.contains("start | catalog | rows | amcheck | checksums (as found: depth)"), "{text}");
         assert!(text.contains("can't be undone"), "{text}");
     }
 
