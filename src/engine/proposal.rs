@@ -270,7 +270,8 @@ fn texts(
         ("pgbackrest-config", config.unwrap_or_default()),
         ("port", PORT.to_owned()),
         ("postgres-bin", surroundings.postgres.bin_directory.display().to_string()),
-        ("production-data-directory", subject.production.clone().unwrap_or_default()),
+        // Checks look at it; where the configuration names none on this host there is nothing at that path.
+        ("production-data-directory", subject.production.clone().unwrap_or_else(|| "/nonexistent".to_owned())),
         ("repository", subject.repository.0.to_string()),
         ("run", run.to_string()),
         ("set", subject.set.to_string()),

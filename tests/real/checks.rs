@@ -176,7 +176,11 @@ fn a_server_is_told_from_what_it_left_behind() {
     lab.stop();
     assert_eq!(server_is_live(&production).unwrap(), LiveState::Stopped);
     fs::write(production.join("postmaster.pid"), left).unwrap();
-    assert!(matches!(server_is_live(&production).unwrap(), LiveState::Stale { pid: stale, .. } if stale == pid));
+    // the file goes a moment before the process does; until then it counts as running
+    lab::wait_until(
+        "the server's process has ended",
+        || matches!(server_is_live(&production).unwrap(), LiveState::Stale { pid: stale, .. } if stale == pid),
+    );
     let control = postgres.control_data(&production, &asked.around.environment).unwrap();
     assert!(control.was_stopped_cleanly());
 }
