@@ -1,15 +1,26 @@
-//! `lifeboat completions`.
+//! `lifeboat completions`: what a shell needs to complete Lifeboat's commands.
 
 use super::{Context, Exit};
+use anyhow::Context as _;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use std::io::Write;
 
 /// Arguments of `lifeboat completions`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// The shell; `lifeboat completions bash > /etc/bash_completion.d/lifeboat`, for example.
+    #[arg(value_enum)]
+    shell: Shell,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+/// When standard output can't be written.
+pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut super::Cli::command(), "lifeboat", &mut script);
+    std::io::stdout().lock().write_all(&script).context("writing the completions")?;
+    Ok(Exit::Done)
 }

@@ -1,15 +1,47 @@
-//! `lifeboat inventory`.
+//! `lifeboat inventory`: the backup sets there are, as a table or as JSON.
 
 use super::{Context, Exit};
+use crate::engine::{clock, drills, look};
+use crate::report::inventory::{self, Layout};
+use anyhow::Context as _;
+use std::io::{IsTerminal, Write};
+
+/// The width where standard output is no terminal.
+const USUAL_COLUMNS: usize = 80;
 
 /// Arguments of `lifeboat inventory`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but ASCII.
+    #[arg(long, conflicts_with = "json")]
+    ascii: bool,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+/// When pgBackRest can't be asked, or nothing can be said of the backups, in words for a person.
+pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let inventory = look::inventory(&context.pgbackrest()?, context.settings.pgbackrest.stanza.as_deref())?;
+    let text = if args.json {
+        let drills = match context.existing_store()? {
+            Some(store) => drills::last(&drills::finished(&store)?),
+            None => Default::default(),
+        };
+        serde_json::to_string_pretty(&inventory::json(&inventory, &drills))? + "\n"
+    } else {
+        inventory::table(&inventory, clock::now().to_utc(), Layout { width: columns(), ascii: args.ascii })
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).context("writing the inventory")?;
+    Ok(Exit::Done)
+}
+
+/// The columns of the terminal on standard output.
+fn columns() -> usize {
+    let out = std::io::stdout();
+    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }

@@ -1,15 +1,33 @@
-//! `lifeboat man`.
+//! `lifeboat man`: the manual pages.
 
 use super::{Context, Exit};
+use anyhow::Context as _;
+use clap::CommandFactory;
+use std::io::Write;
+use std::path::PathBuf;
 
 /// Arguments of `lifeboat man`.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Write all pages, one a subcommand, into this directory; without it the main page goes to standard output.
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
 
 /// Runs the subcommand.
 ///
 /// # Errors
-/// Anything that keeps it from its answer, in words for a person.
-pub fn run(_context: &Context, _args: &Args) -> anyhow::Result<Exit> {
-    anyhow::bail!("not built yet")
+/// When the directory or standard output can't be written.
+pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    let command = super::Cli::command();
+    let Some(directory) = &args.directory else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page)?;
+        std::io::stdout().lock().write_all(&page).context("writing the manual page")?;
+        return Ok(Exit::Done);
+    };
+    std::fs::create_dir_all(directory)
+        .and_then(|()| clap_mangen::generate_to(command, directory))
+        .with_context(|| format!("{} can't be written: name a directory of your own", directory.display()))?;
+    Ok(Exit::Done)
 }

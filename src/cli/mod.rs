@@ -47,7 +47,8 @@ pub enum Exit {
 
 /// PostgreSQL back from a pgBackRest backup: guided restores and restore drills.
 #[derive(Debug, Parser)]
-#[command(name = "lifeboat", version, max_term_width = 100)]
+// The name is fixed: as the data directory's owner the program may have been started as /proc/self/fd/N.
+#[command(name = "lifeboat", bin_name = "lifeboat", version, max_term_width = 100)]
 pub struct Cli {
     /// What holds for every subcommand.
     #[command(flatten)]

@@ -5,6 +5,7 @@ pub mod checks;
 pub mod client;
 pub mod clock;
 pub mod drill_directory;
+pub mod drills;
 pub mod environment;
 pub mod facts;
 pub mod identity;
