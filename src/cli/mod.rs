@@ -7,8 +7,10 @@ pub mod cleanup;
 pub mod completions;
 pub mod context;
 pub mod drill;
+pub mod exit;
 pub mod follow;
 pub mod gate;
+pub mod globals;
 pub mod internal;
 pub mod inventory;
 pub mod man;
@@ -22,28 +24,12 @@ pub mod status;
 pub mod transcript;
 
 pub use context::Context;
+pub use exit::Exit;
+pub use globals::Globals;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// The exit status of every subcommand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// Done.
-    Done = 0,
-    /// A step failed or a check did not hold.
-    Failed = 1,
-    /// Wrong usage or configuration.
-    Usage = 2,
-    /// Waiting for a person: a gate in a run with no terminal.
-    Waiting = 3,
-    /// Aborted by a person.
-    Aborted = 4,
-    /// Outcome unknown.
-    Unknown = 5,
-}
 
 /// PostgreSQL back from a pgBackRest backup: guided restores and restore drills.
 #[derive(Debug, Parser)]
@@ -56,23 +42,6 @@ pub struct Cli {
     /// The subcommand; the console without one.
     #[command(subcommand)]
     pub command: Option<Command>,
-}
-
-/// Options that every subcommand takes.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub struct Globals {
-    /// Settings file (default: /etc/lifeboat/lifeboat.toml, else lifeboat/lifeboat.toml in the user's configuration directory).
-    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_SETTINGS")]
-    pub settings: Option<PathBuf>,
-    /// The pgbackrest program.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub pgbackrest: Option<PathBuf>,
-    /// pgBackRest's configuration file.
-    #[arg(long, global = true, value_name = "FILE")]
-    pub pgbackrest_config: Option<PathBuf>,
-    /// The stanza.
-    #[arg(long, global = true, value_name = "NAME")]
-    pub stanza: Option<String>,
 }
 
 /// The subcommands.
@@ -132,9 +101,8 @@ pub fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let kind = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
-    };
+    let kind =
+        |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 

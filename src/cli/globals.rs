@@ -1,0 +1,20 @@
+//! The options that every subcommand takes.
+
+use std::path::PathBuf;
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Globals {
+    /// Settings file (default: /etc/lifeboat/lifeboat.toml, else lifeboat/lifeboat.toml in the user's configuration directory).
+    #[arg(long, global = true, value_name = "FILE", env = "LIFEBOAT_SETTINGS")]
+    pub settings: Option<PathBuf>,
+    /// The pgbackrest program.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub pgbackrest: Option<PathBuf>,
+    /// pgBackRest's configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub pgbackrest_config: Option<PathBuf>,
+    /// The stanza.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stanza: Option<String>,
+}
