@@ -7,7 +7,8 @@ use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::store::{RunFolder, Store};
 use crate::engine::{environment::BaseEnvironment, identity, paths};
-use crate::settings::Settings;
+use crate::report::shell;
+use crate::settings::{HOST_FILE, Settings};
 use anyhow::Context as _;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -66,6 +67,18 @@ impl Context {
     #[must_use]
     pub fn settings_file(&self) -> Option<&Path> {
         self.settings.file.as_deref()
+    }
+
+    /// How this program is called so that it finds what this process found: for commands a person is told to type.
+    #[must_use]
+    pub fn program(&self) -> String {
+        // The host's own file is found without being named.
+        let named =
+            self.settings_file().filter(|file| self.globals.settings.is_some() && *file != Path::new(HOST_FILE));
+        named.map_or_else(
+            || "lifeboat".to_owned(),
+            |file| format!("lifeboat --settings {}", shell::quote(&text::clean(&file.to_string_lossy()))),
+        )
     }
 
     /// The real pgbackrest.

@@ -1,7 +1,7 @@
 //! Following a run on a terminal or into a log: events as lines, gates asked or left waiting.
 
 use super::gate::{self, Typed};
-use super::{Context, Exit};
+use super::{Context, Exit, terminal};
 use crate::domain::event::{RunOutcome, Via};
 use crate::domain::plan::StepId;
 use crate::domain::run::Run;
@@ -74,7 +74,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
     loop {
         let run = &following.run;
         if let Some((outcome, _)) = run.ended {
-            follow.clear_progress()?;
+            follow.say(report::lines::proven(&following.run, &context.program()))?;
             let exit = match outcome {
                 RunOutcome::Done => Exit::Done,
                 RunOutcome::Failed => Exit::Failed,
@@ -193,8 +193,10 @@ impl Follow<'_> {
         }
         let reader = ProgressReader::continued(self.progress.take(), run, self.folder);
         self.progress = reader;
-        let Some(reader) = &mut self.progress else { return self.clear_progress() };
-        let line: String = reader.line(run).chars().take(79).collect();
+        let progress = self.progress.as_mut().and_then(|reader| reader.progress(run));
+        let Some(progress) = progress else { return self.clear_progress() };
+        let line = report::status::line(&progress);
+        let line = report::text::fitting(&line, terminal::columns().saturating_sub(1));
         let mut out = io::stdout().lock();
         write!(out, "\r\x1b[K{line}")?;
         out.flush()?;

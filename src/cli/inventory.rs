@@ -1,13 +1,10 @@
 //! `lifeboat inventory`: the backup sets there are, as a table or as JSON.
 
-use super::{Context, Exit};
+use super::{Context, Exit, terminal};
 use crate::engine::{clock, drills, look};
 use crate::report::inventory::{self, Layout};
 use anyhow::Context as _;
-use std::io::{IsTerminal, Write};
-
-/// The width where standard output is no terminal.
-const USUAL_COLUMNS: usize = 80;
+use std::io::Write;
 
 /// Arguments of `lifeboat inventory`.
 #[derive(Debug, clap::Args)]
@@ -33,15 +30,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         };
         serde_json::to_string_pretty(&inventory::json(&inventory, &drills))? + "\n"
     } else {
-        inventory::table(&inventory, clock::now().to_utc(), Layout { width: columns(), ascii: args.ascii })
+        inventory::table(&inventory, clock::now().to_utc(), Layout { width: terminal::columns(), ascii: args.ascii })
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("writing the inventory")?;
     Ok(Exit::Done)
-}
-
-/// The columns of the terminal on standard output.
-fn columns() -> usize {
-    let out = std::io::stdout();
-    let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
-    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }

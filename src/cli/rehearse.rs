@@ -1,7 +1,9 @@
 //! `lifeboat rehearse`: builds a practice cluster and leads through a drill on it.
 
-use super::{Context, Exit};
+use super::{Context, Exit, Globals};
+use crate::engine::drills;
 use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER};
+use crate::engine::store::RunFolder;
 use anyhow::Context as _;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
@@ -81,7 +83,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         say(&rehearsal, args.json)?;
         return Ok(Exit::Done);
     }
-    let outcome = lead_through(&rehearsal);
+    let outcome = lead_through(&rehearsal, args.keep);
     let settled = if args.keep { rehearsal.stop() } else { rehearsal.stop().and_then(|()| rehearsal.clone().remove()) };
     let exit = outcome?;
     settled?;
@@ -98,22 +100,74 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Leads through the restore drill on this terminal, as a run of this very program with the practice cluster's
 /// settings: what a person would type on a real host.
-fn lead_through(rehearsal: &Rehearsal) -> anyhow::Result<Exit> {
+fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
+    tell(INTRODUCTION)?;
+    let settings = rehearsal.layout.settings();
     let status = Command::new("/proc/self/exe")
         .arg0("lifeboat")
         .arg("--settings")
-        .arg(rehearsal.layout.settings())
-        .args(["run", "restore-drill"])
+        .arg(&settings)
+        .args(["run", drills::DRILL])
         .status()
         .context("cannot start the restore drill")?;
-    Ok(match status.code() {
+    let exit = match status.code() {
         Some(0) => Exit::Done,
         Some(2) => Exit::Usage,
         Some(3) => Exit::Waiting,
         Some(4) => Exit::Aborted,
         Some(1) => Exit::Failed,
         _ => Exit::Unknown,
-    })
+    };
+    let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
+    let folder =
+        practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
+    let Some(folder) = folder else { return Ok(exit) };
+    let evidence = if keep {
+        format!("Its transcript: {} transcript {}", practice.program(), folder.id)
+    } else {
+        let file = keep_transcript(&practice, &rehearsal.layout.directory, &folder)?;
+        format!("Its transcript is kept: {}", file.display())
+    };
+    let how = match exit {
+        Exit::Done => "The drill is done: what it proved stands above.",
+        Exit::Failed => "The drill failed: the step that did stands above, with what to do.",
+        Exit::Aborted => "The drill was aborted.",
+        Exit::Waiting => "The drill was left waiting at its gate; it ends with the practice cluster.",
+        Exit::Usage | Exit::Unknown => "The drill did not come to its end.",
+    };
+    tell(&format!("\n{how}\n{evidence}\n"))?;
+    Ok(exit)
+}
+
+/// What is going to happen, and what the gates want.
+const INTRODUCTION: &str = "
+The practice cluster runs. Nothing of this host's own PostgreSQL and pgBackRest is touched.
+
+What comes now is a real restore drill on it, as `lifeboat run restore-drill` does it on a real host:
+  1. the plan, every command as it will run, and checks that change nothing
+  2. the gate 'start': type  main  (the stanza's name), then Enter
+  3. restore, a server of its own without a TCP port, replay of WAL, queries
+  4. the gate 'remove-gate': type  main  again; then the drill's directory is removed
+Enter alone, typing ahead and pasting approve nothing. Esc leaves a gate waiting; here that ends the rehearsal.
+
+";
+
+/// To standard error, as all that is no result: with `--json` standard output is for a program.
+fn tell(text: &str) -> anyhow::Result<()> {
+    write!(io::stderr().lock(), "{text}")?;
+    Ok(())
+}
+
+/// Keeps the transcript when the practice cluster is removed: beside it, or where that is closed in the temporary directory.
+fn keep_transcript(practice: &Context, directory: &Path, folder: &RunFolder) -> anyhow::Result<PathBuf> {
+    let name = format!("lifeboat-transcript-{}.md", folder.id);
+    let beside = directory.parent().unwrap_or(directory).join(&name);
+    if super::drill::write_report(practice, folder, &beside).is_ok() {
+        return Ok(beside);
+    }
+    let file = std::env::temp_dir().join(name);
+    super::drill::write_report(practice, folder, &file)?;
+    Ok(file)
 }
 
 fn stop(directory: &Path, args: &Args) -> anyhow::Result<Exit> {

@@ -63,7 +63,7 @@ pub fn show(store: &Store, args: &Args, redact: &dyn Fn(&str) -> String, out: &m
     if args.verify { verify(&folder, args, out) } else { write(&folder, args.format, redact, out) }
 }
 
-fn write(
+pub(super) fn write(
     folder: &RunFolder,
     format: Format,
     redact: &dyn Fn(&str) -> String,

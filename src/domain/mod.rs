@@ -12,6 +12,7 @@ pub mod inventory;
 pub mod label;
 pub mod lsn;
 pub mod plan;
+pub mod progress;
 pub mod rate;
 pub mod recovery_log;
 pub mod restore_log;

@@ -148,6 +148,12 @@ impl CommandLine {
         self.argv.iter().chain(self.env.values())
     }
 
+    /// It is pgBackRest's `restore`: its command stands behind all options.
+    #[must_use]
+    pub fn is_restore(&self) -> bool {
+        self.argv.last().is_some_and(|word| word.resolved().as_deref() == Some("restore"))
+    }
+
     fn fill(&mut self, values: &BTreeMap<String, String>) {
         self.argv.iter_mut().chain(self.env.values_mut()).for_each(|argument| argument.fill(values));
     }

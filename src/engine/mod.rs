@@ -19,6 +19,7 @@ pub mod processes;
 pub mod progress;
 pub mod proposal;
 pub mod rehearsal;
+pub mod replace_file;
 pub mod runner;
 pub mod step_process;
 pub mod store;

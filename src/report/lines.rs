@@ -2,7 +2,8 @@
 
 use crate::domain::event::{Entry, RunEvent, RunOutcome, StepResult, Verdict};
 use crate::domain::plan::{Plan, Step, StepId, StepKind};
-use crate::domain::run::Run;
+use crate::domain::run::{Run, StepState};
+use crate::domain::status::StepStatus;
 use crate::report::gate::hanging;
 
 /// The lines for one entry; none for what a person need not see.
@@ -42,13 +43,7 @@ pub fn of(plan: &Plan, entry: &Entry) -> Vec<String> {
         }
         RunEvent::AbortRequested { by, reason } => say(format!("■ {} asked for the end: {reason}", by.name)),
         RunEvent::NoteWritten { by, text } => say(format!("✎ {}: {text}", by.name)),
-        RunEvent::RunEnded { outcome, result } => {
-            let mut lines = say(format!("run {}", word(*outcome)));
-            for (name, value) in result {
-                lines.extend(hanging(&format!("          {name:<28} "), value));
-            }
-            lines
-        }
+        RunEvent::RunEnded { outcome, .. } => say(format!("run {}", word(*outcome))),
     }
 }
 
@@ -123,6 +118,39 @@ pub fn unknown(run: &Run) -> Vec<String> {
         }
         lines.push(format!("   lifeboat resolve {} {} done|again|abort", run.id, step.id));
     }
+    lines
+}
+
+/// What a run that ended has shown, and where the evidence is. `program` is how Lifeboat is called to find the run.
+#[must_use]
+pub fn proven(run: &Run, program: &str) -> Vec<String> {
+    let mut lines = vec!["── what was proven (read back, not taken from an exit status)".to_owned()];
+    let is_done = |state: &StepState| state.status == StepStatus::Done;
+    for (step, state) in run.each().filter(|(step, state)| is_done(state) && !step.proves.is_empty()) {
+        lines.extend(hanging("   ✔ ", &step.title));
+        let captures = state.result.as_ref().map(|result| &result.captures);
+        for name in &step.proves {
+            let Some(value) = captures.and_then(|captures| captures.get(name)) else { continue };
+            let value = if value.is_empty() { "(empty)" } else { value };
+            lines.extend(hanging(&format!("       {name:<18} "), value));
+        }
+    }
+    let plain = |step: &Step| step.proves.is_empty() && matches!(step.kind, StepKind::Check { .. });
+    for (step, _) in run.each().filter(|(step, state)| is_done(state) && plain(step)) {
+        lines.extend(hanging("   ✔ ", &step.title));
+    }
+    if lines.len() == 1 {
+        lines.push("   nothing".to_owned());
+    }
+    let missing = run.each().filter(|(step, state)| {
+        let proves = !step.proves.is_empty() || plain(step);
+        state.status == StepStatus::Failed || (proves && state.status != StepStatus::Done)
+    });
+    for (step, state) in missing {
+        let why = state.remarks.first().map(|why| format!(" ({why})")).unwrap_or_default();
+        lines.extend(hanging("   ✗ ", &format!("not shown: {}: {}{why}", step.title, state.status.word())));
+    }
+    lines.push(format!("   {program} transcript {}      tells all of it; --verify checks it", run.id));
     lines
 }
 

@@ -1,5 +1,6 @@
 //! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
 
+pub mod drill;
 pub mod gate;
 pub mod html;
 pub mod inventory;
@@ -8,6 +9,7 @@ pub mod lines;
 pub mod markdown;
 pub mod plan_text;
 pub mod shell;
+pub mod status;
 pub mod text;
 pub mod transcript;
 pub mod transcript_json;

@@ -135,6 +135,12 @@ fn wrap(text: &str, width: usize, first: &str, rest: &str) -> Vec<String> {
     lines
 }
 
+/// As much of a line as fits into `width` columns.
+#[must_use]
+pub fn fitting(line: &str, width: usize) -> String {
+    split_hard(line, width).into_iter().next().unwrap_or_default()
+}
+
 /// Pieces of at most `width` columns; at least one.
 fn split_hard(text: &str, width: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];

@@ -53,6 +53,8 @@ pub struct RecoveryLog {
     pub segments: Restored,
     /// The last segment the archive did not have.
     pub not_found: Option<String>,
+    /// Where replay is, as PostgreSQL 15 and newer say every ten seconds.
+    pub redo_at: Option<Lsn>,
     /// Where the data became consistent.
     pub consistent_at: Option<Lsn>,
     /// Where recovery stopped because of the target.
@@ -296,6 +298,9 @@ impl RecoveryLog {
             self.archive_recovery = true;
         } else if let Some(lsn) = text.strip_prefix("redo starts at ") {
             self.redo_starts_at = position(lsn);
+        } else if let Some((_, lsn)) = text.strip_prefix("redo in progress, ").and_then(|rest| rest.split_once("LSN: "))
+        {
+            self.redo_at = position(lsn);
         } else if let Some(lsn) = text.strip_prefix("consistent recovery state reached at ") {
             self.consistent_at = position(lsn);
             self.evidence.consistent = text;

@@ -7,6 +7,7 @@ mod words;
 
 pub use crate::report::inventory::json::json;
 pub use crate::report::inventory::layout::Layout;
+pub(crate) use crate::report::inventory::words::{bytes, span};
 
 use crate::domain::inventory::{Database, Family, Inventory, Lock, Repository, Stanza, StatusCode};
 use crate::domain::label::BackupKind;
