@@ -328,6 +328,9 @@ pub struct Step {
     /// Set when the runbook's condition on parameters ruled it out: the reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruled_out: Option<String>,
+    /// Due only when this earlier step was started: there is nothing to remove of what nobody began to make.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_after: Option<StepId>,
     /// After this many seconds it is told to be overdue; never enforced by killing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_seconds: Option<u64>,

@@ -193,6 +193,7 @@ mod tests {
             destructive: false,
             when: When::Success,
             ruled_out: None,
+            only_after: None,
             limit_seconds: None,
             failure: String::new(),
             repeat: String::new(),

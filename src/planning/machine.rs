@@ -124,6 +124,11 @@ fn not_due(run: &Run, step: &Step) -> Option<String> {
         When::Failure if !run.failed => return Some("no step failed".to_owned()),
         _ => {}
     }
+    if let Some(after) = &step.only_after
+        && !run.step(after).is_some_and(|(_, state)| began(state))
+    {
+        return Some(format!("step '{after}' was never begun"));
+    }
     match &step.kind {
         StepKind::Stop { server, .. } => match run.step(server) {
             Some((_, state)) if state.status.is_active() => None,
@@ -132,6 +137,12 @@ fn not_due(run: &Run, step: &Step) -> Option<String> {
         },
         _ => None,
     }
+}
+
+/// It was started, or it is a gate that opened. A start that turned out to have begun nothing counts as well: to look
+/// once too often is the safe side.
+fn began(state: &StepState) -> bool {
+    state.attempt > 0 || state.gate.is_some()
 }
 
 fn open(run: &Run, gate: &StepId, before: Option<&GateState>, approved: &Facts, now: &Facts) -> Next {

@@ -42,6 +42,7 @@ fn step(step: &Step) -> Value {
             When::Failure => "failure",
         },
         "ruled_out": step.ruled_out,
+        "only_after": step.only_after.as_ref().map(|after| after.as_str()),
         "limit_seconds": step.limit_seconds,
         "failure": step.failure,
         "repeat": step.repeat,

@@ -92,6 +92,8 @@ impl Page {
             When::Always => Some("in any case"),
             When::Failure => Some("only after a failure"),
         });
+        let after = step.only_after.as_ref().map(|after| format!("only once {after} was begun"));
+        marks.extend(after.as_deref());
         self.labelled(&format!("{number:>2}. "), &format!("{}: {} [{}]", step.id, step.title, marks.join(", ")), 0);
         if let Some(reason) = &step.ruled_out {
             self.wrapped(&format!("not done here: {reason}"), 4);

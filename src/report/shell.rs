@@ -43,7 +43,8 @@ pub fn plan(plan: &Plan) -> String {
     let awaited: BTreeSet<&str> =
         plan.steps.iter().filter(|step| step.ruled_out.is_none()).flat_map(Step::pending).collect();
     for (index, step) in plan.steps.iter().enumerate() {
-        out.step(index + 1, step, &awaited);
+        let is_awaited = plan.steps.iter().any(|later| later.only_after.as_ref() == Some(&step.id));
+        out.step(index + 1, step, &awaited, is_awaited);
     }
     out.line("say 'end of the plan'");
     out.line("exit \"$failed\"");
@@ -105,7 +106,8 @@ impl Script {
         self.line("done");
     }
 
-    fn step(&mut self, number: usize, step: &Step, awaited: &BTreeSet<&str>) {
+    /// `is_awaited`: a later step is due only when this one was begun.
+    fn step(&mut self, number: usize, step: &Step, awaited: &BTreeSet<&str>, is_awaited: bool) {
         self.line("");
         self.comment(&format!("---- {number}. {}: {}", step.id, step.title));
         self.comment(&step.why);
@@ -119,10 +121,17 @@ impl Script {
         if !step.repeat.is_empty() {
             self.comment(&format!("To repeat it: {}", step.repeat));
         }
-        match step.when {
-            When::Success => self.line("if [ \"$failed\" -eq 0 ]; then"),
-            When::Always => self.line("if :; then"),
-            When::Failure => self.line("if [ \"$failed\" -ne 0 ]; then"),
+        let when = match step.when {
+            When::Success => "[ \"$failed\" -eq 0 ]",
+            When::Always => ":",
+            When::Failure => "[ \"$failed\" -ne 0 ]",
+        };
+        match &step.only_after {
+            Some(after) => self.line(&format!("if {when} && [ -n \"${{{}:-}}\" ]; then", began(after.as_str()))),
+            None => self.line(&format!("if {when}; then")),
+        }
+        if is_awaited {
+            self.line(&format!("{}=yes", began(step.id.as_str())));
         }
         self.line(&format!("say {}", quote(&clean(&format!("{number}. {}", step.title)))));
         self.body(step, awaited);
@@ -247,6 +256,10 @@ impl Script {
     }
 }
 
+fn began(step: &str) -> String {
+    format!("began_{}", variable(step))
+}
+
 fn log(server: &str) -> String {
     format!("log_{}", variable(server))
 }
@@ -293,6 +306,7 @@ mod tests {
             destructive: false,
             when: When::Success,
             ruled_out: None,
+            only_after: None,
             limit_seconds: None,
             failure: "It's `bad` $(really)".into(),
             repeat: String::new(),

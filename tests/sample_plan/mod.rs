@@ -49,6 +49,7 @@ fn step(name: &str, title: &str, kind: StepKind, destructive: bool, when: When) 
         destructive,
         when,
         ruled_out: None,
+        only_after: None,
         limit_seconds: Some(600),
         failure: "The set can't be restored as it is; look at the output, choose another set.".into(),
         repeat: "Safe: it works in the drill directory only.".into(),

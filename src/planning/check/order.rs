@@ -13,6 +13,9 @@ impl Lint<'_> {
         if step.destructive {
             self.gate_stands_before(position, step);
         }
+        if let Some(after) = &step.only_after {
+            self.step_stands_before(position, step, after);
+        }
         match &step.action {
             Action::Server(_) => self.stop_follows(position, step),
             Action::Stop { server, .. } | Action::Wait { server, .. } => {
@@ -31,8 +34,9 @@ impl Lint<'_> {
 
     fn gate_stands_before(&mut self, position: usize, step: &RunbookStep) {
         let gates = || self.runbook.steps[..position].iter().filter(|gate| matches!(gate.action, Action::Gate { .. }));
-        let covered =
-            gates().any(|gate| (gate.when == When::Always || gate.when == step.when) && self.implied(step, gate));
+        let covered = gates().any(|gate| {
+            (gate.when == When::Always || gate.when == step.when) && self.implied(step, gate) && follows(step, gate)
+        });
         if covered {
             return;
         }
@@ -52,7 +56,10 @@ impl Lint<'_> {
                 .iter()
                 .filter(|stop| matches!(&stop.action, Action::Stop { server: of, .. } if of.text == server.id.as_str()))
         };
-        if stops().any(|stop| stop.when == When::Always && self.implied(server, stop)) {
+        let own = |stop: &RunbookStep| {
+            stop.only_after.as_ref().is_none_or(|after| after.text == server.id.as_str()) || follows(server, stop)
+        };
+        if stops().any(|stop| stop.when == When::Always && self.implied(server, stop) && own(stop)) {
             return;
         }
         let what = format!("the server of step '{}' is not stopped in every case", server.id);
@@ -61,6 +68,23 @@ impl Lint<'_> {
             None => format!("add a step with kind = \"stop\", server = \"{}\" and when = \"always\"", server.id),
         };
         self.problem(server.at, what, remedy);
+    }
+
+    fn step_stands_before(&mut self, position: usize, step: &RunbookStep, name: &Located) {
+        let Some(found) = self.earlier(position, &name.text) else {
+            let earlier = self.runbook.steps[..position].iter().map(|step| step.id.as_str());
+            let remedy = nearest(&name.text, earlier).map_or_else(
+                || "name a step that stands before this one".into(),
+                |near| format!("'{near}' is probably meant"),
+            );
+            let what = format!("'only_after' of step '{}' names '{}', which is no step before it", step.id, name.text);
+            self.problem(name.at, what, remedy);
+            return;
+        };
+        if self.apart(found, step) {
+            let what = format!("step '{}' is never due: '{}' is never done when it is", step.id, found.id);
+            self.problem(name.at, what, "look at the conditions of both");
+        }
     }
 
     fn server_stands_before(&mut self, position: usize, step: &RunbookStep, name: &Located) {
@@ -99,4 +123,10 @@ impl Lint<'_> {
         let (one, other) = (self.allowed(one), self.allowed(other));
         one.iter().any(|(name, left)| other.get(name).is_some_and(|right: &Allowed| left.and(right).is_empty()))
     }
+}
+
+/// Whenever `narrow` is due as far as `only_after` goes, `wide` is.
+fn follows(narrow: &RunbookStep, wide: &RunbookStep) -> bool {
+    let name = |step: &'_ RunbookStep| step.only_after.as_ref().map(|after| after.text.clone());
+    name(wide).is_none_or(|wide| name(narrow) == Some(wide))
 }

@@ -114,6 +114,7 @@ fn step(written: &RunbookStep, values: &Values<'_>, errors: &mut Vec<BindError>)
     let mut resolver = Resolver::new(values, written, ruled_out.is_none(), &mut found);
     let kind = kind(written, &mut resolver);
     let expect = resolver.map(&written.expect);
+    let only_after = written.only_after.as_ref().map(|after| resolver.step_id(&after.text));
     errors.extend(found);
     Step {
         id: written.id.clone(),
@@ -123,6 +124,7 @@ fn step(written: &RunbookStep, values: &Values<'_>, errors: &mut Vec<BindError>)
         destructive: written.destructive,
         when: written.when,
         ruled_out,
+        only_after,
         limit_seconds: written.limit_seconds,
         failure: written.failure.trim().to_owned(),
         repeat: written.repeat.trim().to_owned(),

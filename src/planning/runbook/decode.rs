@@ -166,6 +166,7 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
     let why = why.unwrap_or_default().text;
     let when = when(reader, &mut table);
     let only_if = conditions(reader, &mut table);
+    let only_after = table.text(reader, "only_after");
     let limit_seconds = seconds(reader, &mut table, "limit");
     let acts = matches!(kind.text.as_str(), "command" | "server" | "stop" | "sql");
     let failure = if matches!(kind.text.as_str(), "gate" | "note") {
@@ -205,6 +206,7 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
         destructive,
         when,
         only_if,
+        only_after,
         limit_seconds,
         failure: failure.unwrap_or_default().text,
         repeat: repeat.unwrap_or_default().text,

@@ -101,6 +101,8 @@ pub struct RunbookStep {
     pub when: When,
     /// All of them must hold.
     pub only_if: Vec<Condition>,
+    /// Due only when this earlier step was started.
+    pub only_after: Option<Located>,
     /// Told to be overdue after this many seconds.
     pub limit_seconds: Option<u64>,
     /// What a failure means and what to do.
