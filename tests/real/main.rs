@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod checks;
+mod kills_clients;
+mod kills_support;
 mod lab;
 mod rehearsal;
