@@ -158,7 +158,7 @@ fn far_json(far: &Far) -> Value {
 #[must_use]
 pub fn line(progress: &Progress) -> String {
     let overdue = if progress.overdue { " OVERDUE" } else { "" };
-    let took = seconds(progress.seconds * 1000);
+    let took = whole(progress.seconds);
     let head = format!("{}/{} {} · {took}{overdue}", progress.number, progress.of, progress.title);
     match &progress.far {
         Some(far) => format!("{head} · {}", far_words(far)),
@@ -201,13 +201,17 @@ fn replay_words(replay: &Replay) -> String {
     if parts.is_empty() { "replay begins".to_owned() } else { parts.join(", ") + &pace }
 }
 
+/// Without tenths, which would only flicker.
+fn whole(whole_seconds: u64) -> String {
+    if whole_seconds < 60 { format!("{whole_seconds} s") } else { seconds(whole_seconds * 1000) }
+}
+
 fn pace_words(pace: &Pace, at_most: bool) -> String {
     let rate = pace.bytes_per_second.filter(|rate| *rate >= 1.0);
     let rate = rate.map_or_else(String::new, |rate| format!(", {}/s", bytes(Bytes(rate as u64))));
     let about = if at_most { "at most" } else { "about" };
     let left = pace.seconds_left.filter(|left| *left >= 0.5);
-    // Half a minute is as exact as it ever gets.
-    let left = left.map_or_else(String::new, |left| format!(", {about} {} left", seconds(left.ceil() as u64 * 1000)));
+    let left = left.map_or_else(String::new, |left| format!(", {about} {} left", whole(left.ceil() as u64)));
     format!("{rate}{left}")
 }
 
