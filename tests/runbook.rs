@@ -164,7 +164,10 @@ fn gates_servers_conditions_and_programs_are_checked() {
             ("123:14", "the directory of step 'start' is relative"),
             ("124:12", "'failure' of step 'start' is empty"),
             ("132:10", "the restore of step 'restore' has no --set=…"),
-            ("140:15", "'only_after' of step 'tidy' names 'restor', which is no step before it: 'restore' is probably meant"),
+            (
+                "140:15",
+                "'only_after' of step 'tidy' names 'restor', which is no step before it: 'restore' is probably meant",
+            ),
             ("153:1", "no gate before the destructive step 'sweep': gate 'sorted' is not due whenever this step is"),
         ],
     );

@@ -2,7 +2,6 @@
 
 use super::{Context, Exit};
 use anyhow::Context as _;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use std::io::Write;
 
@@ -20,7 +19,7 @@ pub struct Args {
 /// When standard output can't be written.
 pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::Cli::command(), "lifeboat", &mut script);
+    clap_complete::generate(args.shell, &mut super::for_people(), "lifeboat", &mut script);
     std::io::stdout().lock().write_all(&script).context("writing the completions")?;
     Ok(Exit::Done)
 }

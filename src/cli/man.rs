@@ -2,7 +2,6 @@
 
 use super::{Context, Exit};
 use anyhow::Context as _;
-use clap::CommandFactory;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -19,7 +18,7 @@ pub struct Args {
 /// # Errors
 /// When the directory or standard output can't be written.
 pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let command = super::Cli::command();
+    let command = super::for_people().disable_help_subcommand(true);
     let Some(directory) = &args.directory else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;

@@ -28,7 +28,7 @@ pub use context::Context;
 pub use exit::Exit;
 pub use globals::Globals;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -83,6 +83,15 @@ pub enum Command {
     /// What Lifeboat calls itself.
     #[command(hide = true)]
     Internal(internal::Args),
+}
+
+/// The command line without what Lifeboat calls itself: for completions and manual pages.
+fn for_people() -> clap::Command {
+    let whole = Cli::command();
+    let people = whole.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
+    let command = clap::Command::new("lifeboat").bin_name("lifeboat").version(env!("CARGO_PKG_VERSION"));
+    let about = whole.get_about().cloned().unwrap_or_default();
+    command.about(about).args(whole.get_arguments().cloned()).subcommands(people.collect::<Vec<_>>())
 }
 
 /// The whole program: reads the command line, becomes the data directory's owner, runs the subcommand.
