@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod checks;
+mod drill;
 mod kills_clients;
 mod kills_support;
 mod lab;
