@@ -128,7 +128,8 @@ impl Runner {
     ) -> Result<(), RunnerError> {
         let listener = serve::bind(&self.equipment.socket)?;
         serve::note(&self.folder.path, &self.equipment.socket)?;
-        tokio::spawn(serve::serve(listener, self.inbox.clone()));
+        let (answering, mut answered) = mpsc::channel::<()>(1);
+        tokio::spawn(serve::serve(listener, self.inbox.clone(), answering.downgrade()));
         if self.run.ended.is_none() {
             let attempt = self.run.runners + 1;
             self.record(RunEvent::RunnerStarted { pid: std::process::id(), attempt })?;
@@ -138,6 +139,10 @@ impl Runner {
         loop {
             while self.advance()? {}
             if self.run.ended.is_some() {
+                self.say_goodbye(&mut outbox)?;
+                // An abort may end the run at once: whoever asked for it still hears that it was granted.
+                drop(answering);
+                while answered.recv().await.is_some() {}
                 return Ok(());
             }
             // The channel can't close: this runner holds a sender itself.
@@ -145,6 +150,17 @@ impl Runner {
                 self.take(input)?;
             }
         }
+    }
+
+    /// Answers what was asked while the run ended; nothing more is heard.
+    fn say_goodbye(&mut self, outbox: &mut mpsc::UnboundedReceiver<Input>) -> Result<(), RunnerError> {
+        outbox.close();
+        while let Ok(input) = outbox.try_recv() {
+            if let Input::Asked(request, reply) = input {
+                self.asked(&request, reply)?;
+            }
+        }
+        Ok(())
     }
 
     /// Does one thing that is due; `false` when there is nothing to do but wait.

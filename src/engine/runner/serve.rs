@@ -47,23 +47,28 @@ pub(super) fn note(folder: &Path, socket: &Path) -> Result<(), RunnerError> {
         .map_err(RunnerError::system("noting where requests are heard"))
 }
 
-/// Takes requests until the runner ends.
-pub(super) async fn serve(listener: UnixListener, inbox: mpsc::UnboundedSender<Input>) {
+/// Takes requests until the runner ends. Who was heard holds a sender of `answering` until the answer is sent.
+pub(super) async fn serve(
+    listener: UnixListener,
+    inbox: mpsc::UnboundedSender<Input>,
+    answering: mpsc::WeakSender<()>,
+) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, inbox.clone()));
+                tokio::spawn(converse(stream, inbox.clone(), answering.clone()));
             }
             Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
         }
     }
 }
 
-async fn converse(mut stream: UnixStream, inbox: mpsc::UnboundedSender<Input>) {
+async fn converse(mut stream: UnixStream, inbox: mpsc::UnboundedSender<Input>, answering: mpsc::WeakSender<()>) {
+    let mut until_sent = None;
     let own = rustix::process::geteuid().as_raw();
     let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0);
     let reply = if allowed {
-        ask(&mut stream, &inbox).await
+        ask(&mut stream, &inbox, || until_sent = answering.upgrade()).await
     } else {
         Some(Reply::Refused { why: "only the user this run belongs to may ask".to_owned() })
     };
@@ -73,15 +78,17 @@ async fn converse(mut stream: UnixStream, inbox: mpsc::UnboundedSender<Input>) {
         // Who asked may have gone; the journal has what was granted.
         let _ = stream.write_all(&line).await;
     }
+    drop(until_sent);
 }
 
-async fn ask(stream: &mut UnixStream, inbox: &mpsc::UnboundedSender<Input>) -> Option<Reply> {
+async fn ask(stream: &mut UnixStream, inbox: &mpsc::UnboundedSender<Input>, heard: impl FnOnce()) -> Option<Reply> {
     let mut line = String::new();
     BufReader::new(stream.take(LONGEST_REQUEST_BYTES)).read_line(&mut line).await.ok()?;
     let request: Request = match serde_json::from_str(&line) {
         Ok(request) => request,
         Err(error) => return Some(Reply::Refused { why: format!("not a request this Lifeboat knows: {error}") }),
     };
+    heard();
     let (reply, answer) = oneshot::channel();
     inbox.send(Input::Asked(request, reply)).ok()?;
     answer.await.ok()
