@@ -95,6 +95,7 @@ impl Place {
             position: 3,
             step: StepId::new("restore").unwrap(),
             attempt: 1,
+            is_lifeboat: false,
             argv: argv.iter().map(ToString::to_string).collect(),
             directory: directory.path().to_owned(),
             stdout_is_data: false,

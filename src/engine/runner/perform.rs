@@ -7,7 +7,7 @@ use crate::domain::plan::{Argument, CommandLine, Step, StepId, StepKind};
 use crate::engine::processes::{self, Mark};
 use crate::engine::step_process::{self, StepSpec};
 use crate::engine::{
-    checks, facts,
+    checks, facts, identity,
     surroundings::{Surroundings, SurroundingsError},
 };
 use crate::planning::machine::Seen;
@@ -53,6 +53,7 @@ impl Runner {
                     position,
                     step: step.id.clone(),
                     attempt,
+                    is_lifeboat: is_lifeboat(&argv),
                     argv,
                     directory: command.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
                     stdout_is_data: command.stdout_is_data,
@@ -184,4 +185,9 @@ impl Runner {
             });
         }
     }
+}
+
+/// Whether a command is a helper of this very program, as plans name it.
+fn is_lifeboat(argv: &[String]) -> bool {
+    identity::program_to_show().is_ok_and(|own| argv.first().is_some_and(|program| own.as_os_str() == program.as_str()))
 }

@@ -73,6 +73,10 @@ pub struct StepSpec {
     pub attempt: u32,
     /// Program and arguments; a program without a slash is looked up in the given environment's `PATH`.
     pub argv: Vec<String>,
+    /// It is this very program, which may lie where the data's owner can't go, or be another version there by now: it
+    /// is executed by the kernel's own link, under the name in [`StepSpec::argv`].
+    #[serde(default)]
+    pub is_lifeboat: bool,
     /// Where it is run.
     pub directory: PathBuf,
     /// Standard output is data: standard error goes to a file of its own.

@@ -2,6 +2,7 @@
 
 use crate::domain::event::{Exit, Outcome, OutputDigest};
 use crate::engine::clock;
+use crate::engine::identity;
 use crate::engine::processes::{self, GRACE, MARK_VARIABLE, ProcessId, Sign};
 use crate::engine::step_process::capture::Capture;
 use crate::engine::step_process::folder::{Folder, Slot};
@@ -14,6 +15,7 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -196,7 +198,9 @@ impl Prepared {
 /// Starts the command with our own environment. It inherits the lock on `alive`, and what the runner was itself given
 /// open by whoever started it: closing that takes unsafe code.
 fn spawn(spec: &StepSpec, output: &Capture, errors: Option<&Capture>) -> io::Result<Pid> {
-    let child = Command::new(&spec.argv[0])
+    let program = if spec.is_lifeboat { identity::program_to_execute() } else { Path::new(&spec.argv[0]) };
+    let child = Command::new(program)
+        .arg0(&spec.argv[0])
         .args(&spec.argv[1..])
         .env(MARK_VARIABLE, spec.mark().to_string())
         .current_dir(&spec.directory)
