@@ -140,6 +140,7 @@ fn step(directory: &Path, argv: &[String]) -> f64 {
         position: 1,
         step: StepId::new("restore").unwrap(),
         attempt: 1,
+        is_lifeboat: false,
         argv: argv.to_vec(),
         directory: directory.to_owned(),
         stdout_is_data: false,

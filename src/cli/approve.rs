@@ -1,9 +1,10 @@
 //! `lifeboat approve`: answer a gate that waits, without following the run.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::event::Via;
 use crate::domain::plan::StepId;
-use crate::engine::client;
+use crate::engine::client::{self, ClientError};
 use crate::planning::machine::Request;
 use crate::report;
 use std::io::Write;
@@ -35,11 +36,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (Some((planned, gate)), Some(answer)) = (gate, &args.answer) else {
         match gate {
             Some((planned, gate)) => {
-                for line in report::gate::lines(&run, planned, gate) {
-                    writeln!(out, "{line}")?;
-                }
-                for line in report::lines::waiting(&run, planned) {
-                    writeln!(out, "{line}")?;
+                let letters = Letters::of(context);
+                let waiting = report::lines::waiting(&run, planned, &context.program());
+                for line in report::gate::lines(&run, planned, gate).iter().chain(&waiting) {
+                    writeln!(out, "{}", letters.show(line))?;
                 }
                 return Ok(Exit::Waiting);
             }
@@ -63,7 +63,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         by: context.operator(),
         via: Via::Request,
     };
-    let sequence = client::request(&folder, &request)?;
-    writeln!(out, "approved '{}' of run {} (journal entry {sequence})", planned.id, run.id)?;
-    Ok(Exit::Done)
+    match client::request(&folder, &request) {
+        Ok(sequence) => {
+            writeln!(out, "approved '{}' of run {} (journal entry {sequence})", planned.id, run.id)?;
+            Ok(Exit::Done)
+        }
+        Err(ClientError::Refused(why)) => {
+            drop(out);
+            writeln!(std::io::stderr().lock(), "not approved: {why}")?;
+            Ok(Exit::Waiting)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

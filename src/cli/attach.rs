@@ -9,6 +9,9 @@ use crate::engine::client;
 pub struct Args {
     /// The run (`lifeboat runs` lists them).
     run: String,
+    /// Tell every start and everything that checks found.
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 /// Runs the subcommand.
@@ -21,5 +24,5 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if run.ended.is_none() {
         client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     }
-    follow::follow(context, &folder, &Manner::default()).map(|(_, exit)| exit)
+    follow::follow(context, &folder, &Manner { verbose: args.verbose, ..Manner::default() }).map(|(_, exit)| exit)
 }

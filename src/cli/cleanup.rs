@@ -1,6 +1,7 @@
 //! `lifeboat cleanup`: remove what a run left behind, and only that.
 
 use super::gate::{self, Typed};
+use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
@@ -79,9 +80,10 @@ fn agreed(context: &Context, args: &Args, run: &Run) -> anyhow::Result<Option<Ex
         )?;
         return Ok(Some(Exit::Waiting));
     }
+    terminal::watch_signals("Nothing was removed.".to_owned())?;
     writeln!(std::io::stdout().lock(), "Type {} to remove it. Esc leaves it.", run.id)?;
     loop {
-        match gate::ask("> ", || Ok(true))? {
+        match gate::ask("> ", Letters::of(context), || Ok(true))? {
             Typed::Answer(answer) if answer.eq_ignore_ascii_case(run.id.as_str()) => return Ok(None),
             Typed::Answer(_) => writeln!(std::io::stdout().lock(), "That is not the run's name.")?,
             Typed::Left | Typed::Gone => {

@@ -7,7 +7,7 @@ use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::store::{RunFolder, Store};
 use crate::engine::{environment::BaseEnvironment, identity, paths};
-use crate::report::shell;
+use crate::report::command_text::shell_word;
 use crate::settings::{HOST_FILE, Settings};
 use anyhow::Context as _;
 use std::ffi::OsString;
@@ -69,18 +69,6 @@ impl Context {
         self.settings.file.as_deref()
     }
 
-    /// How this program is called so that it finds what this process found: for commands a person is told to type.
-    #[must_use]
-    pub fn program(&self) -> String {
-        // The host's own file is found without being named.
-        let named =
-            self.settings_file().filter(|file| self.globals.settings.is_some() && *file != Path::new(HOST_FILE));
-        named.map_or_else(
-            || "lifeboat".to_owned(),
-            |file| format!("lifeboat --settings {}", shell::quote(&text::clean(&file.to_string_lossy()))),
-        )
-    }
-
     /// The real pgbackrest.
     ///
     /// # Errors
@@ -107,6 +95,26 @@ impl Context {
     /// When it can't be read or belongs to somebody else.
     pub fn existing_store(&self) -> anyhow::Result<Option<Store>> {
         Ok(Store::existing(&paths::state_directory(&self.settings)?)?)
+    }
+
+    /// How this person calls the program, for what they are told to type: with the options that lead to the same
+    /// settings and stanza, and by its path where the shell would not find it.
+    #[must_use]
+    pub fn program(&self) -> String {
+        let globals = &self.globals;
+        let mut words = vec![program_name()];
+        let settings = globals.settings.as_ref().filter(|file| **file != Path::new(HOST_FILE));
+        for (option, path) in [
+            ("--settings", settings),
+            ("--pgbackrest", globals.pgbackrest.as_ref()),
+            ("--pgbackrest-config", globals.pgbackrest_config.as_ref()),
+        ] {
+            words.extend(
+                path.map(|path| format!("{option} {}", shell_word(&identity::resolve(path).to_string_lossy()))),
+            );
+        }
+        words.extend(globals.stanza.as_ref().map(|stanza| format!("--stanza {}", shell_word(stanza))));
+        words.join(" ")
     }
 
     /// What takes the configuration's secrets out of a text. Without a configuration those of the environment.
@@ -149,4 +157,17 @@ impl Context {
         let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
         Host { name: text::clean(&name), machine_id: text::clean(machine_id.trim()) }
     }
+}
+
+/// What a person types to start this program: `lifeboat` where the search path leads to this very file, else its path.
+#[must_use]
+pub fn program_name() -> String {
+    let Ok(program) = identity::program_to_show() else { return "lifeboat".to_owned() };
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path)
+            .map(|folder| folder.join("lifeboat"))
+            .find(|file| file.is_file())
+            .is_some_and(|file| file.canonicalize().is_ok_and(|file| file == program))
+    });
+    if found { "lifeboat".to_owned() } else { shell_word(&program.to_string_lossy()) }
 }

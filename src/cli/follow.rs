@@ -1,15 +1,17 @@
 //! Following a run on a terminal or into a log: events as lines, gates asked or left waiting.
 
 use super::gate::{self, Typed};
-use super::{Context, Exit, terminal};
-use crate::domain::event::{RunOutcome, Via};
-use crate::domain::plan::StepId;
-use crate::domain::run::Run;
+use super::terminal::{self, Letters};
+use super::{Context, Exit};
+use crate::domain::event::{Entry, RunOutcome, Via};
+use crate::domain::plan::{Plan, Step, StepId, StepKind};
+use crate::domain::run::{GateState, Run};
 use crate::engine::client::{self, ClientError, Following};
 use crate::engine::progress::ProgressReader;
 use crate::engine::store::RunFolder;
 use crate::planning::machine::Request;
 use crate::report;
+use crate::report::lines::Detail;
 use anyhow::Context as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
@@ -28,23 +30,24 @@ pub struct Manner {
     pub quiet: bool,
     /// Gates are left waiting even on a terminal.
     pub never_ask: bool,
+    /// Every start is told, and everything that checks found.
+    pub verbose: bool,
 }
 
 /// Reads `STEP=ANSWER` pairs.
 ///
 /// # Errors
 /// When one is not such a pair, names no gate of the plan, or is given twice.
-pub fn answers(pairs: &[String], run: Option<&Run>) -> anyhow::Result<BTreeMap<StepId, String>> {
+pub fn answers(pairs: &[String], plan: &Plan) -> anyhow::Result<BTreeMap<StepId, String>> {
+    let is_gate = |step: &&Step| matches!(step.kind, StepKind::Gate { .. });
     let mut answers = BTreeMap::new();
     for pair in pairs {
         let (step, answer) =
             pair.split_once('=').with_context(|| format!("--approve {pair}: write it as STEP=ANSWER"))?;
         let step = StepId::new(step).with_context(|| format!("--approve {pair}"))?;
-        if let Some(run) = run {
-            anyhow::ensure!(
-                run.step(&step).is_some_and(|(step, _)| step.kind.word() == "gate"),
-                "--approve {pair}: the plan has no gate '{step}'"
-            );
+        if !plan.steps.iter().filter(is_gate).any(|gate| gate.id == step) {
+            let gates: Vec<&str> = plan.steps.iter().filter(is_gate).map(|gate| gate.id.as_str()).collect();
+            anyhow::bail!("--approve {pair}: the plan has no gate '{step}'; its gates are: {}", gates.join(", "));
         }
         anyhow::ensure!(answers.insert(step, answer.to_owned()).is_none(), "--approve {pair}: given twice");
     }
@@ -55,6 +58,8 @@ struct Follow<'a> {
     context: &'a Context,
     folder: &'a RunFolder,
     manner: &'a Manner,
+    call: String,
+    letters: Letters,
     tried: BTreeSet<u64>,
     progress: Option<ProgressReader>,
     on_line: bool,
@@ -66,15 +71,19 @@ struct Follow<'a> {
 /// When the journal can't be read, or no runner can be kept alive.
 pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow::Result<(Run, Exit)> {
     let (mut following, entries) = Following::start(folder)?;
-    let mut follow = Follow { context, folder, manner, tried: BTreeSet::new(), progress: None, on_line: false };
-    for entry in &entries {
-        follow.say(report::lines::of(&following.run.plan, entry))?;
-    }
+    let (call, letters) = (context.program(), Letters::of(context));
+    terminal::watch_signals(format!(
+        "Run {} does not need this terminal: it goes on, or waits at its gate. Come back to it:\n   {call} attach {}",
+        folder.id, folder.id
+    ))?;
+    let tried = BTreeSet::new();
+    let mut follow = Follow { context, folder, manner, call, letters, tried, progress: None, on_line: false };
+    follow.say_entries(&following.run.plan, &entries)?;
     let mut restarts = 0;
     loop {
         let run = &following.run;
         if let Some((outcome, _)) = run.ended {
-            follow.say(report::lines::proven(&following.run, &context.program()))?;
+            follow.say(report::lines::end(run, &follow.call))?;
             let exit = match outcome {
                 RunOutcome::Done => Exit::Done,
                 RunOutcome::Failed => Exit::Failed,
@@ -83,7 +92,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
             return Ok((following.run, exit));
         }
         if run.unknown().next().is_some() && !run.aborting {
-            follow.say(report::lines::unknown(run))?;
+            follow.say(report::lines::unknown(run, &follow.call))?;
             return Ok((following.run, Exit::Unknown));
         }
         if !folder.is_runner_alive()? {
@@ -103,9 +112,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
         }
         let limit = if follow.shows_progress() { LOOK_EVERY } else { LOOK_EVERY * 2 };
         let entries = following.wait(Some(limit))?;
-        for entry in &entries {
-            follow.say(report::lines::of(&following.run.plan, entry))?;
-        }
+        follow.say_entries(&following.run.plan, &entries)?;
         follow.draw_progress(&following.run)?;
     }
 }
@@ -119,56 +126,67 @@ impl Follow<'_> {
         self.tried.insert(gate.sequence);
         self.say(report::gate::lines(run, &step, &gate))?;
         if let Some(answer) = self.manner.answers.get(&step.id) {
-            match self.approve(&step.id, gate.sequence, gate.seal, answer, Via::CommandLine) {
+            match self.approve(&step.id, &gate, answer, Via::CommandLine) {
                 Ok(()) => return Ok(None),
-                Err(ClientError::Refused(why)) => self.say(vec![format!("   not approved: {why}")])?,
+                Err(ClientError::Refused(why)) => self.say_refused("--approve does not count here", &why)?,
                 Err(error) => return Err(error.into()),
             }
         }
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !interactive || self.manner.never_ask || self.manner.quiet {
-            self.say(report::lines::waiting(run, &step))?;
+            self.say(report::lines::waiting(run, &step, &self.call))?;
             return Ok(Some(Exit::Waiting));
         }
-        let crate::domain::plan::StepKind::Gate { answer: wanted, .. } = &step.kind else { return Ok(None) };
-        self.say(vec![format!("   Type {wanted} to go on. Esc leaves it waiting.")])?;
+        self.ask(following, &step, &gate)
+    }
+
+    /// Asks on the terminal until the gate is answered, left, or waits no more.
+    fn ask(&mut self, following: &mut Following, step: &Step, gate: &GateState) -> anyhow::Result<Option<Exit>> {
+        let StepKind::Gate { answer: wanted, .. } = &step.kind else { return Ok(None) };
+        let wanted = crate::domain::text::clean(wanted);
+        self.say(vec![format!("   Type {wanted} and Enter to go on. Esc leaves it waiting.")])?;
         loop {
-            let typed = gate::ask("   > ", || {
-                following.wait(Some(Duration::ZERO))?;
+            let mut heard = Vec::new();
+            let typed = gate::ask("   > ", self.letters, || {
+                heard.extend(following.wait(Some(Duration::ZERO))?);
                 Ok(following.run.ended.is_none()
                     && following.run.open_gate().is_some_and(|(_, open)| open.sequence == gate.sequence))
             })?;
+            self.say_entries(&following.run.plan, &heard)?;
             match typed {
                 Typed::Left => {
-                    self.say(report::lines::waiting(&following.run, &step))?;
+                    self.say(report::lines::waiting(&following.run, step, &self.call))?;
                     return Ok(Some(Exit::Waiting));
                 }
-                Typed::Gone => {
-                    self.say(vec!["   the gate does not wait any more".to_owned()])?;
-                    return Ok(None);
-                }
-                Typed::Answer(answer) => {
-                    match self.approve(&step.id, gate.sequence, gate.seal, &answer, Via::Terminal) {
-                        Ok(()) => return Ok(None),
-                        Err(ClientError::Refused(why)) => self.say(vec![format!("   not approved: {why}")])?,
-                        Err(error) => return Err(error.into()),
+                Typed::Gone => return Ok(None),
+                Typed::Answer(answer) => match self.approve(&step.id, gate, &answer, Via::Terminal) {
+                    Ok(()) => return Ok(None),
+                    Err(ClientError::Refused(why)) => {
+                        self.say_refused(
+                            &format!("not approved: '{}' was typed", crate::domain::text::clean(&answer)),
+                            &why,
+                        )?;
                     }
-                }
+                    Err(error) => return Err(error.into()),
+                },
             }
         }
     }
 
-    fn approve(
-        &self,
-        step: &StepId,
-        sequence: u64,
-        seal: crate::domain::digest::Digest,
-        answer: &str,
-        via: Via,
-    ) -> Result<(), ClientError> {
+    fn approve(&self, step: &StepId, gate: &GateState, answer: &str, via: Via) -> Result<(), ClientError> {
         let by = self.context.operator();
-        let request = Request::Approve { step: step.clone(), sequence, seal, answer: answer.to_owned(), by, via };
+        let (step, answer) = (step.clone(), answer.to_owned());
+        let request = Request::Approve { step, sequence: gate.sequence, seal: gate.seal, answer, by, via };
         client::request(self.folder, &request).map(|_| ())
+    }
+
+    fn say_refused(&mut self, what: &str, why: &str) -> anyhow::Result<()> {
+        self.say(report::gate::hanging("   ! ", &format!("{what}: {why}")))
+    }
+
+    fn say_entries(&mut self, plan: &Plan, entries: &[Entry]) -> anyhow::Result<()> {
+        let detail = if self.manner.verbose { Detail::Full } else { Detail::Brief };
+        entries.iter().try_for_each(|entry| self.say(report::lines::of(plan, entry, detail)))
     }
 
     fn say(&mut self, lines: Vec<String>) -> anyhow::Result<()> {
@@ -178,7 +196,7 @@ impl Follow<'_> {
         self.clear_progress()?;
         let mut out = io::stdout().lock();
         for line in lines {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", self.letters.show(&line))?;
         }
         Ok(())
     }
@@ -195,7 +213,7 @@ impl Follow<'_> {
         self.progress = reader;
         let progress = self.progress.as_mut().and_then(|reader| reader.progress(run));
         let Some(progress) = progress else { return self.clear_progress() };
-        let line = report::status::line(&progress);
+        let line = self.letters.show(&report::status::line(&progress));
         let line = report::text::fitting(&line, terminal::columns().saturating_sub(1));
         let mut out = io::stdout().lock();
         write!(out, "\r\x1b[K{line}")?;

@@ -3,11 +3,16 @@
 //! Raw mode, so that every key is seen as one; bracketed paste, so that a paste is seen as one; the input queue is
 //! emptied when the gate opens, so that keys typed for something else are gone. Esc leaves the gate waiting.
 
-use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEventKind};
+use super::terminal::{self, Letters, Raw};
+use anyhow::Context as _;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind};
 use ratatui::crossterm::event::{KeyEvent, KeyModifiers};
-use ratatui::crossterm::{cursor, execute, style, terminal};
+use ratatui::crossterm::terminal::{Clear, ClearType};
+use ratatui::crossterm::{cursor, queue, style};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
+use unicode_width::UnicodeWidthStr as _;
 
 /// Text that arrives faster than this a character did not come from a hand: a paste in a terminal without
 /// bracketed paste. It has to be typed again.
@@ -15,6 +20,15 @@ const FASTEST_CHARACTER: Duration = Duration::from_millis(15);
 const LONGEST_ANSWER_CHARACTERS: usize = 200;
 /// How often the run is looked at while the person thinks: somebody else may answer.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Keys are dropped until none came for this long: who is still typing for something else has not seen the gate.
+const QUIET: Duration = Duration::from_millis(300);
+/// A key that is stuck does not keep the gate from being asked for ever.
+const QUIET_AT_MOST: Duration = Duration::from_secs(10);
+
+const TYPED_BEFORE: &str = "keys pressed before the gate was open were dropped";
+const PASTED: &str = "pasted text does not count here: type the answer";
+const ENTER_ALONE: &str = "Enter alone approves nothing: type the answer";
+const TOO_FAST: &str = "that came faster than a hand types: type the answer";
 
 /// What a person did at a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,17 +45,19 @@ pub enum Typed {
 #[derive(Debug, Default)]
 pub struct Line {
     text: String,
-    began: Option<Instant>,
+    /// When its first and its last character came.
+    typed: Option<(Instant, Instant)>,
     /// Said to the person after the last key.
     pub remark: Option<&'static str>,
 }
 
 impl Line {
-    /// Takes in one event at `now`; `Some` when the person is done.
+    /// Takes in one event at `now`; `Some` when the person is done. Events that were there at once have the same
+    /// `now`, however long it takes to go through them.
     pub fn take(&mut self, event: &Event, now: Instant) -> Option<Typed> {
         match event {
             Event::Paste(_) => {
-                self.clear("pasted text does not count here: type the answer");
+                self.clear(PASTED);
                 None
             }
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key, now),
@@ -51,20 +67,22 @@ impl Line {
 
     fn key(&mut self, key: KeyEvent, now: Instant) -> Option<Typed> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
-        self.remark = None;
+        if key.code != KeyCode::Enter {
+            self.remark = None;
+        }
         match key.code {
             KeyCode::Esc => return Some(Typed::Left),
             KeyCode::Char('c' | 'd') if control => return Some(Typed::Left),
             KeyCode::Char('u') if control => self.clear("cleared"),
             KeyCode::Char(_) if control || key.modifiers.contains(KeyModifiers::ALT) => {}
             KeyCode::Char(character) if self.text.chars().count() < LONGEST_ANSWER_CHARACTERS => {
-                self.began.get_or_insert(now);
+                self.typed = Some((self.typed.map_or(now, |(first, _)| first), now));
                 self.text.push(character);
             }
             KeyCode::Backspace => {
                 self.text.pop();
                 if self.text.is_empty() {
-                    self.began = None;
+                    self.typed = None;
                 }
             }
             KeyCode::Enter => return self.enter(now),
@@ -74,45 +92,25 @@ impl Line {
     }
 
     fn enter(&mut self, now: Instant) -> Option<Typed> {
-        if self.text.is_empty() {
-            self.remark = Some("Enter alone approves nothing: type the answer, or Esc to leave it waiting");
+        let Some((first, last)) = self.typed else {
+            // What was just said of a paste stays: its line end comes as an Enter of its own.
+            self.remark = self.remark.or(Some(ENTER_ALONE));
+            return None;
+        };
+        let between = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX).saturating_sub(1);
+        let typing = last.duration_since(first) >= FASTEST_CHARACTER.saturating_mul(between);
+        if !typing || now.duration_since(last) < FASTEST_CHARACTER {
+            self.clear(TOO_FAST);
             return None;
         }
-        let characters = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX);
-        let took = self.began.map_or(Duration::ZERO, |began| now.duration_since(began));
-        if took < FASTEST_CHARACTER.saturating_mul(characters) {
-            self.clear("that came faster than a hand types: type the answer");
-            return None;
-        }
-        let text = std::mem::take(&mut self.text);
-        self.began = None;
-        Some(Typed::Answer(text))
+        self.typed = None;
+        Some(Typed::Answer(std::mem::take(&mut self.text)))
     }
 
     fn clear(&mut self, remark: &'static str) {
         self.text.clear();
-        self.began = None;
+        self.typed = None;
         self.remark = Some(remark);
-    }
-}
-
-/// Restores the terminal however the gate is left, a panic included.
-struct Raw;
-
-impl Raw {
-    fn enter() -> io::Result<Raw> {
-        terminal::enable_raw_mode()?;
-        let raw = Raw;
-        execute!(io::stdout(), EnableBracketedPaste)?;
-        Ok(raw)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // Nothing more can be done for a terminal that is gone.
-        let _ = execute!(io::stdout(), DisableBracketedPaste);
-        let _ = terminal::disable_raw_mode();
     }
 }
 
@@ -120,44 +118,87 @@ impl Drop for Raw {
 ///
 /// # Errors
 /// When the terminal can't be read or written, or `still_waiting` fails.
-pub fn ask(prompt: &str, mut still_waiting: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<Typed> {
+pub fn ask(
+    prompt: &str,
+    letters: Letters,
+    mut still_waiting: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<Typed> {
     let _raw = Raw::enter()?;
-    // Keys typed before the gate was on the screen were meant for something else.
-    rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush)?;
-    while event::poll(Duration::ZERO)? {
-        event::read()?;
-    }
     let mut line = Line::default();
-    draw(prompt, &line)?;
+    if drop_what_was_typed()? {
+        line.remark = Some(TYPED_BEFORE);
+    }
+    draw(prompt, &line, letters)?;
     let typed = loop {
-        if !event::poll(LOOK_EVERY)? {
+        if !is_key_there(LOOK_EVERY)? {
             if still_waiting()? {
                 continue;
             }
             break Typed::Gone;
         }
-        let event = event::read()?;
-        if let Some(typed) = line.take(&event, Instant::now()) {
+        let now = Instant::now();
+        let mut done = None;
+        while done.is_none() && event::poll(Duration::ZERO)? {
+            done = line.take(&event::read()?, now);
+        }
+        if let Some(typed) = done {
             break typed;
         }
-        draw(prompt, &line)?;
+        draw(prompt, &line, letters)?;
     };
-    write!(io::stdout(), "\r\n")?;
+    let mut out = io::stdout().lock();
+    queue!(out, Clear(ClearType::FromCursorDown), style::Print("\r\n"))?;
+    out.flush()?;
     Ok(typed)
 }
 
-fn draw(prompt: &str, line: &Line) -> io::Result<()> {
-    let mut out = io::stdout();
-    let remark = line.remark.map(|remark| format!("   ({remark})")).unwrap_or_default();
-    execute!(
-        out,
-        cursor::MoveToColumn(0),
-        terminal::Clear(terminal::ClearType::CurrentLine),
-        style::Print(format!("{prompt}{}", line.text)),
-        cursor::SavePosition,
-        style::Print(remark),
-        cursor::RestorePosition
-    )?;
+/// Empties the input until nobody types any more; whether something was there.
+fn drop_what_was_typed() -> anyhow::Result<bool> {
+    let mut any = rustix::io::ioctl_fionread(io::stdin())? > 0;
+    rustix::termios::tcflush(io::stdin(), rustix::termios::QueueSelector::IFlush)?;
+    let begun = Instant::now();
+    while begun.elapsed() < QUIET_AT_MOST && is_key_there(QUIET)? {
+        while event::poll(Duration::ZERO)? {
+            any |= matches!(event::read()?, Event::Key(_) | Event::Paste(_));
+        }
+    }
+    Ok(any)
+}
+
+/// Waits for input. crossterm would go round for ever on a terminal that has gone, so it is looked at before.
+fn is_key_there(limit: Duration) -> anyhow::Result<bool> {
+    if event::poll(Duration::ZERO)? {
+        return Ok(true);
+    }
+    let stdin = io::stdin();
+    let mut wanted = [PollFd::new(&stdin, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).context("waiting for a key")?;
+    match rustix::event::poll(&mut wanted, Some(&limit)) {
+        // The terminal was resized, or the program was stopped and goes on.
+        Err(rustix::io::Errno::INTR) | Ok(0) => Ok(false),
+        Err(error) => Err(error).context("waiting for a key"),
+        Ok(_) => {
+            let gone = wanted[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
+            anyhow::ensure!(!gone, "the terminal has gone; the gate waits on");
+            Ok(true)
+        }
+    }
+}
+
+/// The prompt, and below it what there is to say about the last key.
+fn draw(prompt: &str, line: &Line, letters: Letters) -> io::Result<()> {
+    let room = terminal::columns().saturating_sub(prompt.width() + 2);
+    let shown = letters.show(&crate::domain::text::clean(&line.text));
+    let skipped = shown.chars().count().saturating_sub(room);
+    let shown: String = shown.chars().skip(skipped).collect();
+    let text = format!("{prompt}{shown}");
+    let column = u16::try_from(text.width()).unwrap_or(u16::MAX);
+    let mut out = io::stdout().lock();
+    queue!(out, cursor::MoveToColumn(0), Clear(ClearType::FromCursorDown), style::Print(&text))?;
+    if let Some(remark) = line.remark {
+        let remark: String = format!("   ({remark})").chars().take(terminal::columns() - 1).collect();
+        queue!(out, style::Print(format!("\r\n{remark}")), cursor::MoveUp(1), cursor::MoveToColumn(column))?;
+    }
     out.flush()
 }
 
@@ -199,8 +240,20 @@ mod tests {
         assert_eq!(typed(&mut line, "main", Duration::from_millis(1)), None);
         assert!(line.remark.is_some());
         assert_eq!(line.take(&key(KeyCode::Enter), Instant::now()), None, "it left nothing behind");
+        assert_eq!(line.remark, Some(TOO_FAST), "its line end does not hide why");
         let slowly = typed(&mut line, "main", Duration::from_millis(60));
         assert_eq!(slowly, Some(Typed::Answer("main".into())));
+    }
+
+    #[test]
+    fn a_paste_without_brackets_does_not_count_however_late_enter_comes() {
+        let mut line = Line::default();
+        let now = Instant::now();
+        for character in "main".chars() {
+            line.take(&key(KeyCode::Char(character)), now);
+        }
+        assert_eq!(line.take(&key(KeyCode::Enter), now + Duration::from_secs(5)), None);
+        assert_eq!(line.remark, Some(TOO_FAST));
     }
 
     #[test]

@@ -17,4 +17,7 @@ pub struct Globals {
     /// The stanza.
     #[arg(long, global = true, value_name = "NAME")]
     pub stanza: Option<String>,
+    /// Show ASCII only (default: where the locale is not UTF-8, and on the kernel's console).
+    #[arg(long, global = true)]
+    pub ascii: bool,
 }

@@ -21,7 +21,7 @@ pub mod run;
 pub mod runbook;
 pub mod runs;
 pub mod status;
-mod terminal;
+pub mod terminal;
 pub mod transcript;
 
 pub use context::Context;

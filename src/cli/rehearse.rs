@@ -232,9 +232,12 @@ fn say(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<()> {
   acknowledged    {acknowledged}
   SQL             {psql} -h {sockets} -p {port} -U {SUPERUSER} {DATABASE}   (as the user {owner})
 
-Go on with        lifeboat --settings {settings} inventory
-                  lifeboat --settings {settings} run restore-drill
-End and remove    lifeboat rehearse --stop {directory}",
+Go on with
+   {program} --settings {settings} inventory
+   {program} --settings {settings} run restore-drill
+End and remove it with
+   {program} rehearse --stop {directory}",
+        program = super::context::program_name(),
         production = layout.production().display(),
         config = layout.pgbackrest_config().display(),
         log = layout.server_log().display(),

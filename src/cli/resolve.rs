@@ -1,5 +1,6 @@
 //! `lifeboat resolve`: decide about a step whose outcome nobody saw.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::event::Resolution;
 use crate::domain::plan::StepId;
@@ -41,8 +42,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout().lock();
     let Some(answer) = args.answer else {
         let (run, _, _) = folder.load()?;
-        for line in report::lines::unknown(&run) {
-            writeln!(out, "{line}")?;
+        let letters = Letters::of(context);
+        for line in report::lines::unknown(&run, &context.program()) {
+            writeln!(out, "{}", letters.show(&line))?;
         }
         return Ok(if run.unknown().next().is_some() { Exit::Unknown } else { Exit::Done });
     };
@@ -56,8 +58,10 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let sequence = client::request(&folder, &request)?;
     writeln!(
         out,
-        "decided for run {} (journal entry {sequence}); follow it: lifeboat attach {}",
-        folder.id, folder.id
+        "Decided for run {} (journal entry {sequence}). To follow it:\n   {} attach {}",
+        folder.id,
+        context.program(),
+        folder.id
     )?;
     Ok(Exit::Done)
 }

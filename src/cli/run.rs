@@ -1,6 +1,7 @@
 //! `lifeboat run`: make the sealed plan of a runbook, begin a run of it, follow it.
 
 use super::follow::{self, Manner};
+use super::terminal::Letters;
 use super::{Context, Exit, plan};
 use crate::domain::run::Run;
 use crate::engine::store::RunFolder;
@@ -19,8 +20,11 @@ pub struct Args {
     /// Print one JSON object at the end, and nothing else.
     #[arg(long)]
     json: bool,
+    /// Tell every start and everything that checks found.
+    #[arg(short, long)]
+    verbose: bool,
     /// Begin the run and leave it to its runner.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["approve", "json"])]
     detach: bool,
 }
 
@@ -30,19 +34,24 @@ pub struct Args {
 /// Anything that keeps it from its answer, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let proposal = plan::propose(context, &args.wish)?;
-    let mut out = std::io::stdout().lock();
+    // A slip in an answer is told before anything has begun.
+    let answers = follow::answers(&args.approve, &proposal.plan)?;
     if !args.json {
-        write!(out, "{}", report::plan_text::plan(&proposal.plan))?;
+        let (host, call) = (context.host().name, context.program());
+        let lines = report::summary::lines(&proposal.plan, &proposal.run, &proposal.choice, &host, &call);
+        let letters = Letters::of(context);
+        let mut out = std::io::stdout().lock();
+        for line in lines {
+            writeln!(out, "{}", letters.show(&line))?;
+        }
     }
-    drop(out);
     let folder = begin(context, proposal)?;
     if args.detach {
-        writeln!(std::io::stdout().lock(), "run {} has begun; follow it: lifeboat attach {}", folder.id, folder.id)?;
+        let (id, call) = (&folder.id, context.program());
+        writeln!(std::io::stdout().lock(), "Run {id} has begun. To follow it:\n   {call} attach {id}")?;
         return Ok(Exit::Done);
     }
-    let (run, _, _) = folder.load()?;
-    let manner =
-        Manner { answers: follow::answers(&args.approve, Some(&run))?, quiet: args.json, never_ask: args.json };
+    let manner = Manner { answers, quiet: args.json, never_ask: args.json, verbose: args.verbose };
     let (run, exit) = follow::follow(context, &folder, &manner)?;
     if args.json {
         print_json(&run)?;

@@ -15,6 +15,11 @@ use crate::planning::plan::amend;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// Why a step that is due only while all goes well is skipped.
+pub const AFTER_A_FAILURE: &str = "an earlier step failed";
+/// Why a step that is due only after a failure is skipped.
+pub const NO_FAILURE: &str = "no step failed";
+
 /// What the runner has to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
@@ -120,8 +125,8 @@ fn not_due(run: &Run, step: &Step) -> Option<String> {
         return Some(reason.clone());
     }
     match step.when {
-        When::Success if run.failed => return Some("an earlier step failed".to_owned()),
-        When::Failure if !run.failed => return Some("no step failed".to_owned()),
+        When::Success if run.failed => return Some(AFTER_A_FAILURE.to_owned()),
+        When::Failure if !run.failed => return Some(NO_FAILURE.to_owned()),
         _ => {}
     }
     if let Some(after) = &step.only_after

@@ -2,67 +2,96 @@
 
 use crate::domain::plan::{Step, StepKind};
 use crate::domain::run::{GateState, Run};
+use crate::domain::text::clean;
+use crate::report::command_text;
+use unicode_width::UnicodeWidthStr as _;
 
-/// The lines of an open gate, without the prompt.
+/// The columns of a line: one less than the narrowest terminal has, which else wraps a full line twice.
+const WIDTH: usize = 79;
+
+/// The lines of an open gate, without the prompt. The exact command comes first, so that on a small screen what it is
+/// about stays in sight, next to the prompt.
 #[must_use]
 pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
     let StepKind::Gate { shows, .. } = &step.kind else { return Vec::new() };
     let position = run.plan.position(&step.id).map_or(0, |position| position + 1);
-    let again = if gate.opening > 1 { " · opened again" } else { "" };
-    let mut lines = vec![format!("── gate · step {position} of {}{again} · {}", run.plan.steps.len(), step.title)];
-    lines.extend(wrapped("   ", &step.why));
-    let width = shows.iter().map(|shown| shown.label.chars().count()).max().unwrap_or(0);
+    let mut lines = dangerous_steps(run, position);
+    let again = if gate.opening > 1 { " OPENED AGAIN" } else { "" };
+    let title = clean(&step.title);
+    lines.push(rule(&format!("GATE{again} · step {position} of {} · {title}", run.plan.steps.len())));
+    lines.extend(wrapped("   ", &clean(&step.why)));
+    let width = shows.iter().map(|shown| shown.label.width()).max().unwrap_or(0);
     for shown in shows {
-        let label = format!("   {:<width$}  ", shown.label);
-        lines.extend(hanging(&label, &shown.value.to_string()));
+        let label = format!("   {:<width$}  ", clean(&shown.label));
+        lines.extend(hanging(&label, &clean(&shown.value.to_string())));
     }
     if !gate.drift.is_empty() {
-        lines.push("   changed since the plan was approved:".to_owned());
+        let since = if gate.opening > 1 { "it was approved" } else { "the plan was made" };
+        lines.push(format!("   CHANGED since {since}; an answer given beforehand does not count:"));
         for drift in &gate.drift {
-            let before = drift.before.as_deref().unwrap_or("not known");
-            let now = drift.now.as_deref().unwrap_or("can't be read any more");
-            lines.extend(hanging("     ! ", &format!("{}: was {before}, is {now}", drift.fact)));
+            lines.push(format!("   ! {}", clean(&drift.fact)));
+            lines.extend(hanging("       was  ", &clean(drift.before.as_deref().unwrap_or("not known"))));
+            lines.extend(hanging(
+                "       now  ",
+                &clean(drift.now.as_deref().unwrap_or("not there, or it can't be read")),
+            ));
         }
     }
-    for next in dangerous_steps(run, position) {
-        lines.extend(hanging("   then   ", &next));
-    }
     let head = run.head.to_string();
-    lines.push(format!("   plan {}   journal head {}…", gate.seal.short(), &head[..16]));
+    lines.push(format!(
+        "   run {} · host {} · plan {} · journal {}",
+        run.id,
+        clean(&run.host.name),
+        gate.seal.short(),
+        &head[..16]
+    ));
     lines
 }
 
 /// The commands this gate lets pass that can't be undone, up to the next gate.
 fn dangerous_steps(run: &Run, position: usize) -> Vec<String> {
-    run.plan.steps[position..]
+    let mut lines = Vec::new();
+    let dangerous = run.plan.steps[position..]
         .iter()
-        .take_while(|step| !matches!(step.kind, StepKind::Gate { .. }))
-        .filter(|step| step.destructive && step.ruled_out.is_none())
-        .map(|step| match step.kind.command() {
-            Some(command) => {
-                let words: Vec<String> = command.argv.iter().map(ToString::to_string).collect();
-                format!("{}: {}", step.title, words.join(" "))
-            }
-            None => step.title.clone(),
-        })
-        .collect()
+        .enumerate()
+        .take_while(|(_, step)| !matches!(step.kind, StepKind::Gate { .. }) || step.ruled_out.is_some())
+        .filter(|(_, step)| step.destructive && step.ruled_out.is_none());
+    for (offset, step) in dangerous {
+        let number = position + offset + 1;
+        lines.extend(hanging(
+            "   ",
+            &format!("The gate lets pass step {number}, which can't be undone: {}", clean(&step.title)),
+        ));
+        if let Some(command) = step.kind.command() {
+            lines.extend(command_text::lines(command));
+        }
+    }
+    lines
 }
 
-/// Wraps `text` at 80 columns behind `indent`.
+/// A heading over the whole width.
+#[must_use]
+pub fn rule(text: &str) -> String {
+    let text: String = text.chars().take(WIDTH - 5).collect();
+    let rest = WIDTH.saturating_sub(text.width() + 4);
+    format!("── {text} {}", "─".repeat(rest))
+}
+
+/// Wraps `text` at 79 columns behind `indent`.
 #[must_use]
 pub fn wrapped(indent: &str, text: &str) -> Vec<String> {
     hanging(indent, text)
 }
 
-/// Wraps `text` at 80 columns; the first line begins with `label`, the others are indented as far.
+/// Wraps `text` at 79 columns; the first line begins with `label`, the others are indented as far.
 #[must_use]
 pub fn hanging(label: &str, text: &str) -> Vec<String> {
-    let indent = unicode_width::UnicodeWidthStr::width(label);
+    let indent = label.width();
     let mut lines = vec![label.to_owned()];
     let mut column = indent;
     for word in text.split_whitespace() {
-        let width = unicode_width::UnicodeWidthStr::width(word);
-        if column > indent && column + 1 + width > 80 {
+        let width = word.width();
+        if column > indent && column + 1 + width > WIDTH {
             lines.push(" ".repeat(indent));
             column = indent;
         }
@@ -83,10 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wraps_at_eighty_columns_and_keeps_the_indent() {
+    fn wraps_within_eighty_columns_and_keeps_the_indent() {
         let lines = hanging("   why  ", &"word ".repeat(40));
         assert!(lines.len() > 2);
-        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:?}");
         assert!(lines[1].starts_with("        word"), "{lines:?}");
     }
 

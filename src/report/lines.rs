@@ -1,81 +1,230 @@
 //! Events as lines: what a run prints while it goes on, and what a log keeps of it.
 
-use crate::domain::event::{Entry, RunEvent, RunOutcome, StepResult, Verdict};
-use crate::domain::plan::{Plan, Step, StepId, StepKind};
+use crate::domain::digest::Digest;
+use crate::domain::event::{Entry, Resolution, RunEvent, RunOutcome, StepResult, Verdict, Via};
+use crate::domain::plan::{Plan, Step, StepId, StepKind, When};
 use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
-use crate::report::gate::hanging;
+use crate::domain::text::clean;
+use crate::planning::machine::{AFTER_A_FAILURE, NO_FAILURE};
+use crate::report::command_text;
+use crate::report::gate::{hanging, rule};
+use std::collections::BTreeMap;
 
-/// The lines for one entry; none for what a person need not see.
+const INDENT: &str = "            ";
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What a person has to know while it goes on; the rest is in the transcript.
+    Brief,
+    /// Every start, and what checks found although they hold.
+    Full,
+}
+
+/// The lines for one entry; none for what a person need not see. How the run ended is [`end`]'s to tell.
 #[must_use]
-pub fn of(plan: &Plan, entry: &Entry) -> Vec<String> {
+pub fn of(plan: &Plan, entry: &Entry, detail: Detail) -> Vec<String> {
     let time = entry.at.to_utc().format("%H:%M:%SZ").to_string();
     let say = |text: String| hanging(&format!("{time} "), &text);
     match &entry.event {
-        RunEvent::RunCreated { run, plan, .. } => {
-            say(format!("run {run}: {} (plan {})", plan.title, plan.seal.short()))
+        RunEvent::RunCreated { .. } | RunEvent::RunnerStarted { attempt: 1, .. } | RunEvent::RunEnded { .. } => {
+            Vec::new()
         }
-        RunEvent::RunnerStarted { attempt: 1, .. } => Vec::new(),
         RunEvent::RunnerStarted { attempt, .. } => say(format!("a runner took over (number {attempt})")),
-        RunEvent::StepStarted { step, attempt } => {
-            let again = if *attempt > 1 { format!(" (start {attempt})") } else { String::new() };
-            say(format!("▸ {}{again}", named(plan, step)))
-        }
+        RunEvent::StepStarted { step, attempt } => started(plan, step, *attempt, &time, detail),
         RunEvent::StepReady { step, .. } => say(format!("● {}: ready", named(plan, step))),
-        RunEvent::StepEnded { step, result, .. } => ended(plan, step, result, &time),
+        RunEvent::StepEnded { step, result, .. } => ended(plan, step, result, &time, detail),
         RunEvent::StepInterrupted { step, evidence, .. } => {
-            say(format!("↻ {}: starts again, for {evidence}", named(plan, step)))
+            say(format!("↻ {}: starts again, for {}", named(plan, step), clean(evidence)))
         }
-        RunEvent::StepUnknown { step, .. } => say(format!("? {}: outcome unknown", named(plan, step))),
+        RunEvent::StepUnknown { step, .. } => say(format!("? {}: outcome UNKNOWN", named(plan, step))),
         RunEvent::StepResolved { step, answer, by, .. } => {
-            say(format!("  {}: {} decided '{answer:?}'", named(plan, step), by.name).to_lowercase())
+            say(format!("  {}: {} decided '{}'", named(plan, step), clean(&by.name), decision(*answer)))
         }
-        RunEvent::StepSkipped { step, reason } => say(format!("– {}: not done, {reason}", named(plan, step))),
-        RunEvent::StepRefused { step, reason } => say(format!("✗ {}: refused, {reason}", named(plan, step))),
+        RunEvent::StepSkipped { step, reason } => skipped(plan, step, reason, detail, say),
+        RunEvent::StepRefused { step, reason } => say(format!("✗ {}: REFUSED, {}", named(plan, step), clean(reason))),
         RunEvent::GateOpened { step, opening, .. } if *opening > 1 => {
-            say(format!("■ {}: the gate opened again", named(plan, step)))
+            say(format!("■ {}: a fact under it changed, the gate opened again", named(plan, step)))
         }
         RunEvent::GateOpened { .. } => Vec::new(),
-        RunEvent::GateAnswered { step, by, .. } => say(format!("✔ {}: approved by {}", named(plan, step), by.name)),
-        RunEvent::PlanAmended { seal, values } => {
-            let names: Vec<&str> = values.keys().map(String::as_str).collect();
-            say(format!("  plan amended with {}: now {}", names.join(", "), seal.short()))
+        RunEvent::GateAnswered { step, by, via, .. } => {
+            let how = match via {
+                Via::Terminal => "typed at the gate",
+                Via::CommandLine => "given beforehand",
+                Via::Request => "with lifeboat approve",
+            };
+            say(format!("✔ {}: approved by {}, {how}", named(plan, step), clean(&by.name)))
         }
-        RunEvent::AbortRequested { by, reason } => say(format!("■ {} asked for the end: {reason}", by.name)),
-        RunEvent::NoteWritten { by, text } => say(format!("✎ {}: {text}", by.name)),
-        RunEvent::RunEnded { outcome, .. } => say(format!("run {}", word(*outcome))),
+        RunEvent::PlanAmended { seal, values } => say(amended(values, seal)),
+        RunEvent::AbortRequested { by, reason } => {
+            say(format!("■ {} asked for the end: {}", clean(&by.name), clean(reason)))
+        }
+        RunEvent::NoteWritten { by, text } => say(format!("✎ {}: {}", clean(&by.name), clean(text))),
     }
 }
 
-fn ended(plan: &Plan, step: &StepId, result: &StepResult, time: &str) -> Vec<String> {
-    let mark = match result.verdict {
-        Verdict::Done => "✔",
-        Verdict::Failed => "✗",
-        Verdict::Aborted => "■",
+/// A step with a command shows it; a check is told when it is over.
+fn started(plan: &Plan, id: &StepId, attempt: u32, time: &str, detail: Detail) -> Vec<String> {
+    let again = if attempt > 1 { format!(" (start {attempt})") } else { String::new() };
+    let Some(step) = plan.position(id).map(|position| &plan.steps[position]) else { return Vec::new() };
+    if matches!(step.kind, StepKind::Check { .. } | StepKind::Note { .. }) && detail == Detail::Brief && attempt == 1 {
+        return Vec::new();
+    }
+    let mark = if step.destructive { " (can't be undone)" } else { "" };
+    let mut lines = hanging(&format!("{time} "), &format!("▸ {}{mark}{again}", named(plan, id)));
+    if let Some(command) = step.kind.command() {
+        lines.extend(command_text::lines(command));
+    }
+    lines
+}
+
+fn ended(plan: &Plan, step: &StepId, result: &StepResult, time: &str, detail: Detail) -> Vec<String> {
+    let (mark, word) = match result.verdict {
+        Verdict::Done => ("✔", ""),
+        Verdict::Failed => ("✗", ": FAILED"),
+        Verdict::Aborted => ("■", ": aborted"),
     };
     let seconds = seconds(result.milliseconds);
-    let mut lines = hanging(&format!("{time} "), &format!("{mark} {} ({seconds})", named(plan, step)));
-    let indent = "            ";
-    if let Some(reason) = &result.reason {
-        lines.extend(hanging(indent, reason));
+    let mut lines = hanging(&format!("{time} "), &format!("{mark} {}{word} ({seconds})", named(plan, step)));
+    let planned = plan.position(step).map(|position| &plan.steps[position]);
+    if let (Some(Step { kind: StepKind::Note { text }, .. }), Verdict::Done) = (planned, result.verdict) {
+        lines.extend(hanging(INDENT, &clean(&text.to_string())));
     }
-    for finding in result.findings.iter().filter(|finding| result.verdict != Verdict::Done || finding.holds) {
+    let shown = |holds: bool| !holds || result.verdict != Verdict::Done || detail == Detail::Full;
+    let findings: Vec<_> = result.findings.iter().filter(|finding| shown(finding.holds)).collect();
+    // The reason of a failed check is what its findings say, one after the other.
+    if let Some(reason) = &result.reason
+        && findings.iter().all(|finding| finding.holds)
+    {
+        lines.extend(hanging(INDENT, &clean(reason)));
+    }
+    for finding in findings {
         let mark = if finding.holds { "·" } else { "!" };
-        lines.extend(hanging(&format!("{indent}{mark} "), &finding.what));
+        lines.extend(hanging(&format!("{INDENT}{mark} "), &clean(&finding.what)));
         if !finding.holds && !finding.remedy.is_empty() {
-            lines.extend(hanging(&format!("{indent}  → "), &finding.remedy));
+            lines.extend(hanging(&format!("{INDENT}  → "), &clean(&finding.remedy)));
         }
     }
-    let planned = plan.position(step).map(|position| &plan.steps[position]);
     if let (Verdict::Failed, Some(planned)) = (result.verdict, planned)
         && !planned.failure.is_empty()
     {
-        lines.extend(hanging(&format!("{indent}→ "), &planned.failure));
+        lines.extend(hanging(&format!("{INDENT}→ "), &clean(&planned.failure)));
     }
     if matches!(result.outcome.as_ref().map(|outcome| outcome.leftovers), Some(1..)) {
-        lines.extend(hanging(indent, "processes it had left behind were ended"));
+        lines.extend(hanging(INDENT, "processes it had left behind were ended"));
     }
     lines
+}
+
+/// What the plan rules out was told with the plan, and what a failure takes with it is told at the end.
+fn skipped(
+    plan: &Plan,
+    step: &StepId,
+    reason: &str,
+    detail: Detail,
+    say: impl Fn(String) -> Vec<String>,
+) -> Vec<String> {
+    let planned = plan.position(step).is_some_and(|position| plan.steps[position].ruled_out.is_some());
+    if detail == Detail::Brief && (planned || reason == AFTER_A_FAILURE || reason == NO_FAILURE) {
+        return Vec::new();
+    }
+    say(format!("– {}: not done, {}", named(plan, step), clean(reason)))
+}
+
+fn amended(values: &BTreeMap<String, String>, seal: &Digest) -> String {
+    let mut steps: Vec<&str> =
+        values.keys().map(|name| name.rsplit_once('.').map_or(name.as_str(), |(step, _)| step)).collect();
+    steps.dedup();
+    let many = if values.len() == 1 { "a value" } else { "values" };
+    format!("  {many} read by {} went into the plan: it is {} now", steps.join(", "), seal.short())
+}
+
+fn decision(answer: Resolution) -> &'static str {
+    match answer {
+        Resolution::Done => "done",
+        Resolution::Again => "again",
+        Resolution::Abort => "abort",
+    }
+}
+
+/// How a run ended: for a failed one the step and the reason once more, whatever has scrolled away; what was read back.
+#[must_use]
+pub fn end(run: &Run, program: &str) -> Vec<String> {
+    let Some((outcome, at)) = run.ended else { return Vec::new() };
+    let took = seconds(u64::try_from((at - run.created).num_milliseconds()).unwrap_or(0));
+    let word = match outcome {
+        RunOutcome::Done => "DONE",
+        RunOutcome::Failed => "FAILED",
+        RunOutcome::Aborted => "ABORTED",
+    };
+    let mut lines = vec![rule(&format!("run {} {word} · {took}", run.id))];
+    for (step, state) in run.each().filter(|(_, state)| state.status == StepStatus::Failed) {
+        lines.extend(hanging("   ✗ ", &named(&run.plan, &step.id)));
+        let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
+        lines.extend(hanging("     ", &clean(reason.map_or("", String::as_str))));
+    }
+    let left: Vec<usize> = run
+        .each()
+        .enumerate()
+        .filter(|(_, (step, state))| {
+            let due = step.ruled_out.is_none() && step.when != When::Failure;
+            due && matches!(state.status, StepStatus::Skipped | StepStatus::Pending)
+        })
+        .map(|(index, _)| index + 1)
+        .collect();
+    if !left.is_empty() {
+        lines.extend(hanging("   not done: ", &format!("steps {}", ranges(&left))));
+    }
+    lines.extend(proven(run));
+    lines.push(format!("   journal {}", run.head));
+    lines.push("   All of it, and whether it is what was written (--verify):".to_owned());
+    lines.push(format!("   {program} transcript {}", run.id));
+    lines
+}
+
+/// What was read back, by the step that did, and the checks that held.
+fn proven(run: &Run) -> Vec<String> {
+    let mut lines = Vec::new();
+    let done = |state: &StepState| state.status == StepStatus::Done;
+    for (step, state) in run.each().filter(|(step, state)| done(state) && !step.proves.is_empty()) {
+        lines.extend(hanging("   ✔ ", &clean(&step.title)));
+        let captures = state.result.as_ref().map(|result| &result.captures);
+        for name in &step.proves {
+            let Some(value) = captures.and_then(|captures| captures.get(name)) else { continue };
+            let value = if value.is_empty() { "(empty)".to_owned() } else { clean(value).replace('␊', " · ") };
+            lines.extend(hanging(&format!("       {:<21}  ", clean(name)), &value));
+        }
+    }
+    let held: Vec<usize> = run
+        .each()
+        .enumerate()
+        .filter(|(_, (step, state))| done(state) && matches!(step.kind, StepKind::Check { .. }))
+        .map(|(index, _)| index + 1)
+        .collect();
+    if !held.is_empty() {
+        lines.extend(hanging("   ✔ ", &format!("the checks held: steps {}", ranges(&held))));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "   Read back, not taken from an exit status:".to_owned());
+    }
+    lines
+}
+
+/// `1-3, 5`.
+fn ranges(numbers: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let shown: Vec<String> = ranges
+        .iter()
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .collect();
+    shown.join(", ")
 }
 
 /// Milliseconds for a person: `0.4 s`, `12 s`, `3 min 04 s`.
@@ -91,83 +240,62 @@ pub fn seconds(milliseconds: u64) -> String {
 
 fn named(plan: &Plan, step: &StepId) -> String {
     match plan.position(step) {
-        Some(position) => format!("{}/{} {}", position + 1, plan.steps.len(), plan.steps[position].title),
+        Some(position) => format!("{}/{} {}", position + 1, plan.steps.len(), clean(&plan.steps[position].title)),
         None => step.to_string(),
-    }
-}
-
-fn word(outcome: RunOutcome) -> &'static str {
-    match outcome {
-        RunOutcome::Done => "done",
-        RunOutcome::Failed => "failed",
-        RunOutcome::Aborted => "aborted",
     }
 }
 
 /// What a person has to know about the unknown steps of a run, and what to type.
 #[must_use]
-pub fn unknown(run: &Run) -> Vec<String> {
+pub fn unknown(run: &Run, program: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (step, state) in run.unknown() {
-        lines.push(format!("? step '{}' ({}) began and nobody saw how it ended.", step.id, step.title));
+        lines.extend(hanging(
+            "? ",
+            &format!("step '{}' ({}) began and nobody saw how it ended.", step.id, clean(&step.title)),
+        ));
         for evidence in &state.remarks {
-            lines.extend(hanging("   seen   ", evidence));
+            lines.extend(hanging("   seen   ", &clean(evidence)));
         }
         if !step.repeat.is_empty() {
-            lines.extend(hanging("   again  ", &step.repeat));
+            lines.extend(hanging("   again  ", &clean(&step.repeat)));
         }
-        lines.push(format!("   lifeboat resolve {} {} done|again|abort", run.id, step.id));
-    }
-    lines
-}
-
-/// What a run that ended has shown, and where the evidence is. `program` is how Lifeboat is called to find the run.
-#[must_use]
-pub fn proven(run: &Run, program: &str) -> Vec<String> {
-    let mut lines = vec!["── what was proven (read back, not taken from an exit status)".to_owned()];
-    let is_done = |state: &StepState| state.status == StepStatus::Done;
-    for (step, state) in run.each().filter(|(step, state)| is_done(state) && !step.proves.is_empty()) {
-        lines.extend(hanging("   ✔ ", &step.title));
-        let captures = state.result.as_ref().map(|result| &result.captures);
-        for name in &step.proves {
-            let Some(value) = captures.and_then(|captures| captures.get(name)) else { continue };
-            let value = if value.is_empty() { "(empty)" } else { value };
-            lines.extend(hanging(&format!("       {name:<18} "), value));
+        lines.push("   Decide, when you have looked:".to_owned());
+        for answer in ["done", "again", "abort"] {
+            lines.push(format!("   {program} resolve {} {} {answer}", run.id, step.id));
         }
     }
-    let plain = |step: &Step| step.proves.is_empty() && matches!(step.kind, StepKind::Check { .. });
-    for (step, _) in run.each().filter(|(step, state)| is_done(state) && plain(step)) {
-        lines.extend(hanging("   ✔ ", &step.title));
-    }
-    if lines.len() == 1 {
-        lines.push("   nothing".to_owned());
-    }
-    let missing = run.each().filter(|(step, state)| {
-        let proves = !step.proves.is_empty() || plain(step);
-        state.status == StepStatus::Failed || (proves && state.status != StepStatus::Done)
-    });
-    for (step, state) in missing {
-        let why = state.remarks.first().map(|why| format!(" ({why})")).unwrap_or_default();
-        lines.extend(hanging("   ✗ ", &format!("not shown: {}: {}{why}", step.title, state.status.word())));
-    }
-    lines.push(format!("   {program} transcript {}      tells all of it; --verify checks it", run.id));
     lines
 }
 
 /// What to type for a gate that nobody is there to answer.
 #[must_use]
-pub fn waiting(run: &Run, step: &Step) -> Vec<String> {
+pub fn waiting(run: &Run, step: &Step, program: &str) -> Vec<String> {
     let StepKind::Gate { answer, .. } = &step.kind else { return Vec::new() };
-    vec![
-        format!("   run {} waits at gate '{}'. Nothing is lost; answer it when you are ready:", run.id, step.id),
-        format!("   lifeboat attach {}", run.id),
-        format!("   lifeboat approve {} {} {answer}", run.id, step.id),
-    ]
+    let answer = command_text::shell_word(answer);
+    let mut lines = hanging(
+        "   ",
+        &format!(
+            "Run {} waits at gate '{}'. Nothing is lost. When you are ready, look and answer there:",
+            run.id, step.id
+        ),
+    );
+    lines.push(format!("   {program} attach {}", run.id));
+    lines.push("   or answer from anywhere, or end the run:".to_owned());
+    lines.push(format!("   {program} approve {} {} {answer}", run.id, step.id));
+    lines.push(format!("   {program} abort {}", run.id));
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_in_a_row_are_one_range() {
+        assert_eq!(ranges(&[1, 2, 3, 5, 8, 9]), "1-3, 5, 8-9");
+        assert_eq!(ranges(&[]), "");
+    }
 
     #[test]
     fn durations_have_units_and_no_needless_digits() {

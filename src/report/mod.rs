@@ -1,5 +1,7 @@
 //! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
 
+pub mod ascii;
+pub mod command_text;
 pub mod drill;
 pub mod gate;
 pub mod html;
@@ -10,6 +12,7 @@ pub mod markdown;
 pub mod plan_text;
 pub mod shell;
 pub mod status;
+pub mod summary;
 pub mod text;
 pub mod transcript;
 pub mod transcript_json;

@@ -1,9 +1,9 @@
 //! Layout: a plan for reading, at 80 columns. Commands are one line each, however long, to be copied.
 
-use crate::domain::plan::{Argument, CommandLine, Plan, Step, StepKind, When};
-use crate::domain::text::{clean, clean_lines};
+use crate::domain::plan::{CommandLine, Plan, Step, StepKind, When};
+use crate::domain::text::clean;
+use crate::report::command_text::word;
 use crate::report::json::milestone;
-use crate::report::shell::quote;
 use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
@@ -147,14 +147,6 @@ impl Page {
         let argv: Vec<String> = command.argv.iter().map(word).collect();
         self.line(&format!("    runs     {}", argv.join(" ")));
     }
-}
-
-/// An argument as a shell takes it when it is copied; a value still to be captured stays visible as `${step.name}`.
-/// Line ends of a query stay.
-fn word(argument: &Argument) -> String {
-    let text = argument.to_string();
-    let safe = |letter: char| letter.is_ascii_alphanumeric() || "/._-=:,+@%".contains(letter);
-    if !text.is_empty() && text.chars().all(safe) { text } else { clean_lines(&quote(&text)) }
 }
 
 /// Seconds in the two largest units.

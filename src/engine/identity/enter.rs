@@ -3,7 +3,7 @@
 use crate::domain::text::clean;
 use crate::engine::identity::carried::{assignments, environment, quoted};
 use crate::engine::identity::{
-    Account, ENTERED, EXECUTABLE, IdentityError, OPERATOR, PATH_OPTIONS, WORKING_DIRECTORY, absolute_arguments,
+    Account, ENTERED, EXECUTABLE, IdentityError, LOCALE, OPERATOR, PATH_OPTIONS, WORKING_DIRECTORY, absolute_arguments,
     account_by_uid, desired_owner,
 };
 use crate::settings::Settings;
@@ -57,8 +57,9 @@ pub fn become_owner(
     let program = Program::own()?;
     let directory = std::env::current_dir().ok();
     let arguments = absolute_arguments(arguments, directory.as_deref().unwrap_or(Path::new("/")), &PATH_OPTIONS);
-    let carried =
+    let mut carried =
         environment(std::env::vars_os(), account, &operator_name(), &program.path, directory.as_deref(), settings_file);
+    carried.insert(LOCALE.into(), terminal_locale().into());
     if own == 0 {
         from_root(account, &program, &arguments, &carried)
     } else {
@@ -79,6 +80,13 @@ pub fn operator_name() -> String {
             && name.chars().all(|letter| letter.is_alphanumeric() || "._-@+$\\".contains(letter))
     });
     found.unwrap_or_else(|| name_of(own))
+}
+
+/// The locale of the person's terminal, by the variables that set it; empty where none does.
+#[must_use]
+pub fn terminal_locale() -> String {
+    let names = [LOCALE, "LC_ALL", "LC_CTYPE", "LANG"];
+    names.iter().filter_map(|name| std::env::var(name).ok()).find(|value| !value.is_empty()).unwrap_or_default()
 }
 
 /// A path as the person meant it who typed it, before the program went to `/` and became somebody else.

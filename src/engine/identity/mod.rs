@@ -10,10 +10,14 @@ mod enter;
 
 pub use account::{Account, account_by_name, account_by_uid, account_of_process, desired_owner, home_of};
 pub use carried::{DEFAULT_PATH, PATH_OPTIONS, absolute_arguments};
-pub use enter::{Already, become_owner, enter, operator_name, program_to_execute, program_to_show, resolve};
+pub use enter::{
+    Already, become_owner, enter, operator_name, program_to_execute, program_to_show, resolve, terminal_locale,
+};
 
 use std::path::PathBuf;
 
+/// The locale of the terminal in front of which the person sits: commands get another one.
+pub const LOCALE: &str = "LIFEBOAT_LOCALE";
 /// Set by Lifeboat for the program it becomes, so that it never becomes somebody twice.
 pub const ENTERED: &str = "LIFEBOAT_ENTERED";
 /// The login name of the person who started it.
