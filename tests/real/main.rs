@@ -9,3 +9,4 @@ mod kills_clients;
 mod kills_support;
 mod lab;
 mod rehearsal;
+mod terminal;

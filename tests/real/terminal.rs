@@ -1,0 +1,379 @@
+//! The engineer at the terminal: what approves a gate and what does not, in a real terminal of 80 by 24.
+
+use crate::lab::{self, Lab};
+use portable_pty::{Child, CommandBuilder, MasterPty, PtyPair, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal};
+use rustix::termios::LocalModes;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Rows of the second screen, on which nothing scrolls away.
+const ALL_ROWS: u16 = 800;
+/// Between two keys of a hand.
+const BETWEEN_KEYS: [u64; 3] = [80, 45, 60];
+
+/// `lifeboat` in a terminal.
+pub(crate) struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    writer: Box<dyn Write + Send>,
+    seen: Arc<Mutex<Seen>>,
+    /// Kept open: the terminal's modes can be read after the program has gone.
+    device: File,
+}
+
+struct Seen {
+    bytes: Vec<u8>,
+    screen: vt100::Parser,
+    all: vt100::Parser,
+}
+
+impl Terminal {
+    /// Starts `lifeboat` as whoever runs the tests, with the practice cluster's settings.
+    pub(crate) fn start(lab: &Lab, arguments: &[&str]) -> Terminal {
+        Terminal::start_with(lab, arguments, &[("LANG", "C.UTF-8"), ("TERM", "xterm-256color")])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)]) -> Terminal {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
+        command.env_clear();
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+        command.cwd("/");
+        command.arg("--settings");
+        command.arg(lab.layout.settings());
+        command.args(arguments);
+        let device = File::options().read(true).write(true).open(master.tty_name().unwrap()).unwrap();
+        let child = slave.spawn_command(command).unwrap();
+        drop(slave);
+        let parser = |rows| vt100::Parser::new(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(80).unwrap(), 0);
+        let seen = Arc::new(Mutex::new(Seen { bytes: Vec::new(), screen: parser(24), all: parser(ALL_ROWS) }));
+        let (mut reader, into) = (master.try_clone_reader().unwrap(), Arc::clone(&seen));
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                let mut seen = into.lock().unwrap();
+                seen.bytes.extend_from_slice(&buffer[..count]);
+                seen.screen.process(&buffer[..count]);
+                seen.all.process(&buffer[..count]);
+            }
+        });
+        let writer = master.take_writer().unwrap();
+        Terminal { child, master: Some(master), writer, seen, device }
+    }
+
+    /// What is on the screen.
+    pub(crate) fn screen(&self) -> String {
+        self.seen.lock().unwrap().screen.screen().contents()
+    }
+
+    /// All that was ever on it.
+    pub(crate) fn all(&self) -> String {
+        self.seen.lock().unwrap().all.screen().contents()
+    }
+
+    /// The column and row of the cursor.
+    fn cursor(&self) -> (u16, u16) {
+        self.seen.lock().unwrap().screen.screen().cursor_position()
+    }
+
+    /// Waits until the screen shows this.
+    pub(crate) fn wait_for(&self, text: &str) {
+        lab::wait_until(text, || self.screen().contains(text));
+    }
+
+    /// Waits until the gate is open and asks.
+    pub(crate) fn wait_for_prompt(&self) {
+        lab::wait_until(&format!("a prompt:\n{}", self.screen()), || {
+            let (row, column) = self.cursor();
+            let line = self.screen().lines().nth(usize::from(row)).unwrap_or_default().to_owned();
+            line.trim_end() == "   >" && column == 5 && self.is_raw()
+        });
+    }
+
+    /// Sends all of it at once.
+    pub(crate) fn send(&mut self, text: &str) {
+        self.writer.write_all(text.as_bytes()).unwrap();
+        self.writer.flush().unwrap();
+    }
+
+    /// Types as a hand does.
+    pub(crate) fn type_keys(&mut self, text: &str) {
+        for (index, key) in text.chars().enumerate() {
+            self.send(&key.to_string());
+            std::thread::sleep(Duration::from_millis(BETWEEN_KEYS[index % BETWEEN_KEYS.len()]));
+        }
+    }
+
+    /// Types an answer and Enter, again where a busy machine had the keys arrive in one go.
+    pub(crate) fn answer(&mut self, text: &str) {
+        loop {
+            self.type_keys(text);
+            self.type_keys("\r");
+            let before = self.screen();
+            std::thread::sleep(Duration::from_millis(200));
+            if !(before.contains("faster than a hand") || self.screen().contains("faster than a hand")) {
+                return;
+            }
+        }
+    }
+
+    /// Whether keys arrive one by one.
+    fn is_raw(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.device).unwrap().local_modes;
+        !modes.contains(LocalModes::ICANON)
+    }
+
+    /// Waits for the program's end; its exit status.
+    pub(crate) fn wait_end(&mut self) -> u32 {
+        let mut status = None;
+        lab::wait_until("lifeboat ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().exit_code()
+    }
+
+    /// The terminal is as a shell wants it: lines, echo, signals, and no brackets around pastes.
+    fn assert_restored(&self) {
+        let modes = rustix::termios::tcgetattr(&self.device).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG), "{modes:?}");
+        let last = |sequence: &[u8]| {
+            let seen = self.seen.lock().unwrap();
+            seen.bytes.windows(sequence.len()).rposition(|window| window == sequence)
+        };
+        lab::wait_until("bracketed paste is off", || last(b"\x1b[?2004l") > last(b"\x1b[?2004h"));
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.process_id().unwrap()).unwrap();
+        rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Closes the terminal's window.
+    fn close(&mut self) {
+        self.writer = Box::new(std::io::sink());
+        self.master = None;
+    }
+}
+
+/// The runs' folders, the newest last.
+fn runs(lab: &Lab) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(lab.layout.directory.join("state/runs")) else { return Vec::new() };
+    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    runs.sort_by_key(|run| fs::metadata(run.join("journal.jsonl")).and_then(|found| found.created()).ok());
+    runs
+}
+
+fn journal(lab: &Lab) -> String {
+    fs::read_to_string(runs(lab).last().unwrap().join("journal.jsonl")).unwrap()
+}
+
+fn run_name(lab: &Lab) -> String {
+    runs(lab).last().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn answers(lab: &Lab) -> usize {
+    journal(lab).matches(r#""type":"gate_answered""#).count()
+}
+
+#[test]
+fn only_a_typed_answer_approves_and_leaving_restores_the_terminal() {
+    let lab = lab::running();
+    let mut terminal = Terminal::start(&lab, &["run", "restore-drill"]);
+    terminal.send("main\rmain\r");
+    terminal.wait_for("(keys pressed before the gate was open were dropped)");
+    terminal.wait_for_prompt();
+    let screen = terminal.screen();
+    for told in ["GATE", "restores", "into", "production", "plan", "journal", "Type main and Enter", "Esc leaves it"] {
+        assert!(screen.contains(told), "{told} is not on one screen with the prompt:\n{screen}");
+    }
+    terminal.send("\r");
+    terminal.wait_for("(Enter alone approves nothing: type the answer)");
+    terminal.send("\x1b[200~main\r\x1b[201~");
+    terminal.wait_for("(pasted text does not count here: type the answer)");
+    terminal.send("\r");
+    terminal.send("main\r");
+    terminal.wait_for("(that came faster than a hand types: type the answer)");
+    terminal.send("x");
+    terminal.wait_for("   > x");
+    terminal.send("\x7f");
+    terminal.wait_for_prompt();
+    terminal.send("main");
+    terminal.wait_for("   > main");
+    std::thread::sleep(Duration::from_millis(300));
+    terminal.send("\r");
+    terminal.wait_for("(that came faster than a hand types: type the answer)");
+    for wrong in [" ", "main ", "mian", "MAIN"] {
+        terminal.wait_for_prompt();
+        terminal.answer(wrong);
+        terminal.wait_for(&format!("not approved: '{wrong}' was typed"));
+    }
+    assert_eq!(answers(&lab), 0);
+    terminal.wait_for_prompt();
+    terminal.send("\x1b");
+    assert_eq!(terminal.wait_end(), 3);
+    terminal.assert_restored();
+    let name = run_name(&lab);
+    terminal.wait_for(&format!("approve {name} start main"));
+
+    for (leave, status) in [(None, 3), (Some(Signal::TERM), 143), (Some(Signal::HUP), 129), (Some(Signal::INT), 130)] {
+        let mut terminal = Terminal::start(&lab, &["attach", &name]);
+        terminal.wait_for_prompt();
+        match leave {
+            None => terminal.send("ma\x03"),
+            Some(signal) => terminal.signal(signal),
+        }
+        assert_eq!(terminal.wait_end(), status, "{leave:?}: {}", terminal.screen());
+        terminal.assert_restored();
+        terminal.wait_for(&format!("attach {name}"));
+    }
+    let mut terminal = Terminal::start(&lab, &["attach", &name]);
+    terminal.wait_for_prompt();
+    terminal.close();
+    assert_eq!(terminal.wait_end(), 129, "its window was closed");
+    assert_eq!(answers(&lab), 0);
+
+    let mut terminal = Terminal::start(&lab, &["attach", &name]);
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    terminal.wait_for("typed at the gate");
+    lab::wait_until("the second gate", || terminal.screen().contains("Remove the drill's directory ─"));
+    terminal.wait_for_prompt();
+    assert_eq!(answers(&lab), 1);
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+    assert_eq!(answers(&lab), 2);
+    let all = terminal.all();
+    for command in ["/bin/pgbackrest \\", "--recovery-option=restore_command=", "/bin/postgres \\", "remove-marked"] {
+        assert!(all.contains(command), "{command} was not shown: {all}");
+    }
+    for told in ["DONE", "the checks held: steps 1-10", "replayed_lsn", &format!("transcript {name}")] {
+        assert!(terminal.screen().contains(told), "{told} is missing at the end: {}", terminal.screen());
+    }
+}
+
+#[test]
+fn another_person_s_answer_is_seen_and_changed_facts_open_the_gate_again() {
+    let lab = lab::running();
+    let mut terminal = Terminal::start(&lab, &["run", "restore-drill"]);
+    terminal.wait_for_prompt();
+    let name = run_name(&lab);
+    lab::assert_done(&lab.run_lifeboat(&["approve", &name, "start", "main"]), "approve");
+    lab::wait_until("the answer is seen", || terminal.all().contains("with lifeboat approve"));
+    lab::wait_until("the second gate", || terminal.screen().contains("Remove the drill's directory ─"));
+    terminal.wait_for_prompt();
+
+    let set = parameter(&lab, "set");
+    lab.pgbackrest(&["expire", "--repo=1", &format!("--set={set}")]);
+    terminal.answer("main");
+    lab::wait_until("it opens again", || terminal.all().contains("GATE OPENED AGAIN"));
+    terminal.wait_for_prompt();
+    let screen = terminal.screen();
+    for told in ["CHANGED since it was approved", "! backup-set", "was  0/", "now  not there, or it can't be read"] {
+        assert!(screen.contains(told), "{told} is missing:\n{screen}");
+    }
+    assert!(!journal(&lab).contains(r#""type":"step_started","step":"remove""#), "it began before it was approved");
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+}
+
+#[test]
+fn an_answer_given_beforehand_does_not_count_for_changed_facts() {
+    let lab = lab::running();
+    let mut run = lab::lifeboat()
+        .arg("--settings")
+        .arg(lab.layout.settings())
+        .args(["run", "restore-drill", "--approve", "start=main", "--approve", "remove-gate=main"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The runner is held while the set goes away, so that it can't be quicker.
+    let restored = r#""type":"step_started","step":"server""#;
+    lab::wait_until("the restore is over", || !runs(&lab).is_empty() && journal(&lab).contains(restored));
+    let runner = runner(&lab);
+    rustix::process::kill_process(runner, Signal::STOP).unwrap();
+    lab.pgbackrest(&["expire", "--repo=1", &format!("--set={}", parameter(&lab, "set"))]);
+    rustix::process::kill_process(runner, Signal::CONT).unwrap();
+    let mut said = String::new();
+    run.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(3), "{said}");
+    let name = run_name(&lab);
+    for told in ["CHANGED since the plan was made", "! backup-set", "--approve does not count here"] {
+        assert!(said.contains(told), "{told} is missing: {said}");
+    }
+    assert!(said.contains(&format!("approve {name} remove-gate main")), "{said}");
+    assert_eq!(answers(&lab), 1);
+    let mut terminal = Terminal::start(&lab, &["attach", &name]);
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+}
+
+#[test]
+fn without_a_terminal_a_gate_waits_and_says_what_to_type() {
+    let lab = lab::running();
+    let said = |output: &std::process::Output| {
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
+    for wrong in ["nosuch=main", "restore=main", "start", "start=main --approve start=main"] {
+        let words: Vec<&str> = ["run", "restore-drill", "--approve"].into_iter().chain(wrong.split(' ')).collect();
+        let output = lab.run_lifeboat(&words);
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {}", said(&output));
+        assert!(said(&output).contains("--approve"), "{wrong}: {}", said(&output));
+    }
+    assert!(runs(&lab).is_empty(), "nothing has begun");
+
+    let output = lab.run_lifeboat(&["run", "restore-drill", "--approve", "start=wrong"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let name = run_name(&lab);
+    let settings = lab.layout.settings();
+    let typed = format!("--settings {} approve {name} start main", settings.display());
+    for told in ["GATE", "--approve does not count here", &typed, &format!("attach {name}"), &format!("abort {name}")] {
+        assert!(said(&output).contains(told), "{told} is missing: {}", said(&output));
+    }
+
+    let output = lab.run_lifeboat(&["approve", &name, "start"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(said(&output).contains("GATE") && said(&output).contains(&typed), "{}", said(&output));
+    let output = lab.run_lifeboat(&["approve", &name, "start", "main "]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(said(&output).contains("not approved"), "{}", said(&output));
+    assert_eq!(answers(&lab), 0);
+    lab::assert_done(&lab.run_lifeboat(&["abort", &name]), "abort");
+}
+
+#[test]
+fn a_terminal_without_unicode_gets_ascii() {
+    let lab = lab::running();
+    for variables in [[("LANG", "C"), ("TERM", "xterm")], [("LANG", "C.UTF-8"), ("TERM", "linux")]] {
+        let mut terminal = Terminal::start_with(&lab, &["run", "restore-drill"], &variables);
+        terminal.wait_for_prompt();
+        terminal.type_keys("é\x1b");
+        terminal.wait_end();
+        assert!(terminal.all().is_ascii(), "{}", terminal.all());
+        assert!(terminal.all().contains("-- GATE - step"), "{}", terminal.all());
+    }
+}
+
+fn parameter(lab: &Lab, name: &str) -> String {
+    let journal = journal(lab);
+    let first: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+    first["event"]["plan"]["parameters"][name].as_str().unwrap().to_owned()
+}
+
+fn runner(lab: &Lab) -> Pid {
+    let journal = journal(lab);
+    let started = journal.lines().rfind(|line| line.contains(r#""type":"runner_started""#)).unwrap();
+    let entry: serde_json::Value = serde_json::from_str(started).unwrap();
+    Pid::from_raw(i32::try_from(entry["event"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
+}
