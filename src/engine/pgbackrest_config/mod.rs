@@ -15,9 +15,9 @@ mod secrets;
 mod tests;
 
 pub use load::ConfigError;
-pub use names::{is_secret_option, is_secret_variable};
-pub use secrets::{REDACTED, Secret};
+pub use secrets::Secret;
 
+use crate::domain::secrets::{SHOWN, is_secret_option};
 use crate::engine::pgbackrest_config::names::{
     current_name, index, is_data_directory, is_list, is_place_of_repository,
 };
@@ -227,7 +227,7 @@ impl std::fmt::Debug for BackrestConfig {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let shown = |entry: &Entry| {
             let section = entry.section.as_deref().unwrap_or("environment");
-            let value = if is_secret_option(&entry.option) { REDACTED } else { &entry.value };
+            let value = if is_secret_option(&entry.option) { SHOWN } else { &entry.value };
             format!("[{section}] {}={}", entry.option, self.redact(value))
         };
         out.debug_struct("BackrestConfig")

@@ -1,37 +1,4 @@
-//! Names of options: the ones of today, indexes, and which ones hold secrets.
-
-/// Whether a variable of the environment holds a secret, as `PGBACKREST_REPO1_CIPHER_PASS` does.
-#[must_use]
-pub fn is_secret_variable(name: &str) -> bool {
-    option_of_variable(name).is_some_and(|option| is_secret_option(&option))
-}
-
-/// Whether an option's value is secret: what pgBackRest calls secure, and two that often hold passwords
-/// (`recovery-option` with a `primary_conninfo`, and `repo-s3-process-cmd`).
-#[must_use]
-pub fn is_secret_option(option: &str) -> bool {
-    const SECRET: [&str; 11] = [
-        "cipher-pass",
-        "s3-key",
-        "s3-key-secret",
-        "s3-token",
-        "s3-sse-customer-key",
-        "s3-process-cmd",
-        "azure-account",
-        "azure-key",
-        "azure-endpoint",
-        "gcs-key",
-        "sftp-private-key-passphrase",
-    ];
-    let option = current_name(option);
-    match option
-        .strip_prefix("repo")
-        .and_then(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('-'))
-    {
-        Some(rest) => SECRET.contains(&rest),
-        None => option == "recovery-option",
-    }
-}
+//! Names of options: the ones of today, and their indexes. Which ones hold secrets is [`crate::domain::secrets`].
 
 /// The option that a variable of the environment sets.
 pub(super) fn option_of_variable(name: &str) -> Option<String> {

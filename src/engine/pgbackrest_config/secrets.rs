@@ -1,12 +1,9 @@
 //! Values that must not be shown, and hiding them.
 
+use crate::domain::secrets::{SHOWN, is_secret_option};
 use crate::domain::text::clean;
-use crate::engine::pgbackrest_config::names::is_secret_option;
 use crate::engine::pgbackrest_config::{BackrestConfig, Entry};
 use std::collections::BTreeSet;
-
-/// What a secret's value is replaced with wherever text is shown, journalled or sealed.
-pub const REDACTED: &str = "<set>";
 
 /// The value of an option that must not be shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,7 +23,7 @@ impl Secret {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Secret({} {REDACTED})", self.option)
+        write!(out, "Secret({} {SHOWN})", self.option)
     }
 }
 
@@ -42,7 +39,7 @@ impl BackrestConfig {
             .collect()
     }
 
-    /// `text` with every secret value replaced by [`REDACTED`]. A value shorter than four characters is replaced only
+    /// `text` with every secret value replaced by [`SHOWN`]. A value shorter than four characters is replaced only
     /// where it stands as a word: else it would eat the text.
     #[must_use]
     pub fn redact(&self, text: &str) -> String {
@@ -69,7 +66,7 @@ fn hide(text: &str, value: &str) -> String {
         return text.to_owned();
     }
     if value.chars().count() >= 4 {
-        return text.replace(value, REDACTED);
+        return text.replace(value, SHOWN);
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -78,7 +75,7 @@ fn hide(text: &str, value: &str) -> String {
         let part_of_a_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         let inside = part_of_a_word(before.chars().next_back()) || part_of_a_word(after.chars().next());
         out.push_str(before);
-        out.push_str(if inside { value } else { REDACTED });
+        out.push_str(if inside { value } else { SHOWN });
         rest = after;
     }
     out.push_str(rest);

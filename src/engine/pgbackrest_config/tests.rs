@@ -1,5 +1,5 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
-use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError, is_secret_option, is_secret_variable};
+use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -117,17 +117,6 @@ fn secrets_are_found_everywhere_and_never_shown() {
         assert!(!debug.contains(secret), "{secret} in {debug}");
     }
     assert!(debug.contains("/x") && debug.contains("repo1-cipher-pass"));
-}
-
-#[test]
-fn secret_names() {
-    for name in ["PGBACKREST_REPO1_CIPHER_PASS", "PGBACKREST_REPO12_S3_KEY_SECRET", "PGBACKREST_REPO1_AZURE_KEY"] {
-        assert!(is_secret_variable(name), "{name}");
-    }
-    for name in ["PGBACKREST_REPO1_PATH", "REPO1_CIPHER_PASS", "PGBACKREST_REPO1_S3_KEY_TYPE", "PGBACKREST_STANZA"] {
-        assert!(!is_secret_variable(name), "{name}");
-    }
-    assert!(is_secret_option("repo-cipher-pass") && is_secret_option("repo3-sftp-private-key-passphrase"));
 }
 
 #[test]
