@@ -60,7 +60,7 @@ impl Context {
             Some(stanza) => stanza.clone(),
             None => config.stanzas().into_iter().next()?,
         };
-        config.pg1_path(&stanza).map(PathBuf::from)
+        config.pg1_path(&stanza)
     }
 
     /// The settings file, to hand on.

@@ -22,6 +22,7 @@ pub const NO_FAILURE: &str = "no step failed";
 
 /// What the runner has to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, used up at once")]
 pub enum Next {
     /// Make this durable, then ask again.
     Record(RunEvent),
@@ -305,6 +306,7 @@ fn server_problem(run: &Run, id: &StepId, outcome: Option<&Outcome>, reason: Opt
 
 /// What a runner that takes over finds of a step that was begun under another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, used up at once")]
 pub enum Observed {
     /// The claim on the step's folder was free: no command was or will be started.
     NeverBegan,

@@ -98,7 +98,7 @@ pub(crate) fn complaints(files: &[(PathBuf, String)]) -> Vec<Complaint> {
         .iter()
         .filter_map(|(path, source)| Some((place(path)?, source)))
         .flat_map(|(place, source)| {
-            source.only_for_tests.iter().map(move |name| [place.module.as_slice(), &[name.clone()]].concat())
+            source.only_for_tests.iter().map(move |name| [place.module.as_slice(), std::slice::from_ref(name)].concat())
         })
         .collect();
     let mut found = Vec::new();

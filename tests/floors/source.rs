@@ -244,7 +244,7 @@ fn quoted(characters: &[char], from: usize) -> usize {
 /// A character or a lifetime's tick.
 fn character(characters: &[char], from: usize) -> usize {
     match &characters[from + 1..] {
-        ['\\', ..] => until(&characters[..], from + 3, |rest| rest[0] == '\'') + 1,
+        ['\\', ..] => until(characters, from + 3, |rest| rest[0] == '\'') + 1,
         [_, '\'', ..] => from + 3,
         _ => from + 1,
     }
