@@ -3,7 +3,7 @@
 //!
 //! It is given explicitly through `--recovery-option`: what pgBackRest writes by itself copies the options of the
 //! restore, `--repo` and `--spool-path` among them, and then pins every segment to one repository or fails with
-//! [031] (tried with 2.45 and 2.59.1).
+//! error 031 (tried with 2.45 and 2.59.1).
 
 /// A word that can't stand in a `restore_command`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

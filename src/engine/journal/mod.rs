@@ -1,7 +1,7 @@
 //! The journal of a run: one JSON object a line, each carrying the hash of the line before.
 //!
 //! Only the runner writes it, under the run's lock ([`crate::engine::store::RunFolder::lock_runner`]); everybody
-//! else reads it with [`read`], [`verify`] or a [`Follower`]. Nothing here decides what an event means.
+//! else reads it with [`read()`], [`verify`] or a [`Follower`]. Nothing here decides what an event means.
 //!
 //! What is promised: an entry that [`Journal::append`] returned is on disk. A cut inside the last line is found and
 //! reported as torn; a cut exactly at the end of a line is found only against a head hash that was written down
