@@ -278,6 +278,8 @@ fn texts(
         ("set-stop", set.map(|set| set.stop().to_rfc3339()).unwrap_or_default()),
         ("socket-directory", DrillDirectory::at(directory).socket().display().to_string()),
         ("stanza", subject.stanza.clone()),
+        // Of the session that proposes: another one that attaches later may say something else.
+        ("survives-logout", identity::decide(&identity::read()).survives()),
         (
             "system-identifier",
             database.and_then(|database| database.system_id).map(|system| system.to_string()).unwrap_or_default(),

@@ -55,6 +55,7 @@ pub(crate) struct Sketch {
     when: When,
     destructive: bool,
     ruled_out: bool,
+    only_after: Option<usize>,
     refers: Option<usize>,
     expects: bool,
 }
@@ -67,16 +68,17 @@ pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
         any::<usize>(),
         when,
         any::<bool>(),
-        proptest::bool::weighted(0.1),
+        (proptest::bool::weighted(0.1), proptest::option::weighted(0.15, any::<usize>())),
         proptest::option::weighted(0.4, any::<usize>()),
         any::<bool>(),
     )
-        .prop_map(|(kind, of, when, destructive, ruled_out, refers, expects)| Sketch {
+        .prop_map(|(kind, of, when, destructive, (ruled_out, only_after), refers, expects)| Sketch {
             kind,
             of,
             when,
             destructive,
             ruled_out,
+            only_after,
             refers,
             expects,
         });
@@ -152,6 +154,7 @@ fn step(sketch: Sketch, before: &[Step]) -> Step {
         destructive: sketch.destructive && has_gate && !matches!(kind, StepKind::Gate { .. } | StepKind::Note { .. }),
         when: sketch.when,
         ruled_out: sketch.ruled_out.then(|| "ruled out".to_owned()),
+        only_after: sketch.only_after.filter(|_| !before.is_empty()).map(|at| before[at % before.len()].id.clone()),
         limit_seconds: None,
         failure: String::new(),
         repeat: String::new(),

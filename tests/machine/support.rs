@@ -36,6 +36,7 @@ pub(crate) fn plan() -> Plan {
         kind,
         when: When::Success,
         ruled_out: None,
+        only_after: None,
         limit_seconds: None,
         failure: String::new(),
         repeat: String::new(),

@@ -293,6 +293,11 @@ impl World {
         assert!(!self.run.aborting, "{id} is started in a run that is being ended");
         assert!(self.may_repeat.contains(id), "{id} is started a second time");
         assert_eq!(step.ruled_out, None, "{id} is ruled out");
+        if let Some(after) = &step.only_after {
+            let begun = |event: &RunEvent| matches!(event, RunEvent::StepStarted { .. } | RunEvent::GateOpened { .. });
+            let found = self.journal.iter().any(|entry| entry.event.step() == Some(after) && begun(&entry.event));
+            assert!(found, "{id} is started though {after} never was");
+        }
         assert_eq!(step.pending().next(), None, "{id} waits for a value");
         assert!(step.when == When::Always || (step.when == When::Failure) == self.run.failed, "{id} is not due");
         for (other, state) in self.run.each() {

@@ -4,7 +4,7 @@ use crate::domain::text::clean;
 use crate::engine::identity::carried::{assignments, environment, quoted};
 use crate::engine::identity::{
     Account, ENTERED, EXECUTABLE, IdentityError, LOCALE, OPERATOR, PATH_OPTIONS, WORKING_DIRECTORY, absolute_arguments,
-    account_by_uid, desired_owner,
+    account_by_uid, desired_owner, scope,
 };
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ pub fn become_owner(
 ) -> Result<Already, IdentityError> {
     let own = rustix::process::geteuid().as_raw();
     if own == account.uid {
+        stay_after_logout(arguments);
         return Ok(Already { account: account.clone() });
     }
     if std::env::var_os(ENTERED).is_some() {
@@ -65,6 +66,23 @@ pub fn become_owner(
     } else {
         through_sudo(account, &program, &arguments, &carried)
     }
+}
+
+/// Starts again in a scope that a logout leaves alone, where that is needed and can be done.
+fn stay_after_logout(arguments: &[OsString]) {
+    let words = scope::words();
+    let (Some((first, more)), Ok(program)) = (words.split_first(), program_to_show()) else { return };
+    // Where it can't be done the plan and the first gate say that logging out ends the run.
+    let error = Command::new(first).args(more).arg(program).args(arguments).env(scope::SCOPED, "1").exec();
+    tracing::warn!(%error, "a scope of its own could not be made");
+}
+
+/// `program` with its arguments, begun with words that go before it.
+fn begun_with(mut words: Vec<OsString>, program: &str) -> Command {
+    words.push(program.into());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }
 
 /// The person behind the program: who called `sudo`, else who logged in, else the uid.
@@ -179,7 +197,7 @@ fn from_root(
         })?;
         PathBuf::from(format!("/proc/self/fd/{}", program.file.as_raw_fd()))
     };
-    let error = Command::new("setpriv")
+    let error = begun_with(scope::words(), "setpriv")
         .arg(format!("--reuid={}", account.uid))
         .arg(format!("--regid={}", account.gid))
         .args(["--init-groups", "--inh-caps=-all", "--"])
@@ -224,7 +242,7 @@ fn through_sudo(
         &start,
         &[OsStr::new("/usr/bin/env"), OsStr::new("test"), OsStr::new("-x"), program.path.as_os_str()],
     )?;
-    let mut command = Command::new("sudo");
+    let mut command = begun_with(scope::words(), "sudo");
     command.args(&start);
     match asked {
         Answer::Yes => {

@@ -7,12 +7,14 @@
 mod account;
 mod carried;
 mod enter;
+mod scope;
 
 pub use account::{Account, account_by_name, account_by_uid, account_of_process, desired_owner, home_of};
 pub use carried::{DEFAULT_PATH, PATH_OPTIONS, absolute_arguments};
 pub use enter::{
     Already, become_owner, enter, operator_name, program_to_execute, program_to_show, resolve, terminal_locale,
 };
+pub use scope::{Logout, Readings, decide, read};
 
 use std::path::PathBuf;
 

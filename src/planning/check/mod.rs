@@ -41,6 +41,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         "set-stop",
         "socket-directory",
         "stanza",
+        "survives-logout",
         "system-identifier",
         "target-type",
         "timeline",
