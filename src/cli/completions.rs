@@ -1,6 +1,6 @@
 //! `lifeboat completions`: what a shell needs to complete Lifeboat's commands.
 
-use super::{Context, Exit};
+use super::Exit;
 use anyhow::Context as _;
 use clap_complete::Shell;
 use std::io::Write;
@@ -13,13 +13,13 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Runs the subcommand.
+/// Runs the subcommand; `command` is what is completed.
 ///
 /// # Errors
 /// When standard output can't be written.
-pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
+pub fn run(mut command: clap::Command, args: &Args) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::for_people(), "lifeboat", &mut script);
+    clap_complete::generate(args.shell, &mut command, "lifeboat", &mut script);
     std::io::stdout().lock().write_all(&script).context("writing the completions")?;
     Ok(Exit::Done)
 }

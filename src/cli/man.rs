@@ -1,6 +1,6 @@
 //! `lifeboat man`: the manual pages.
 
-use super::{Context, Exit};
+use super::Exit;
 use anyhow::Context as _;
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ pub struct Args {
     directory: Option<PathBuf>,
 }
 
-/// Runs the subcommand.
+/// Runs the subcommand; `command` is what is described.
 ///
 /// # Errors
 /// When the directory or standard output can't be written.
-pub fn run(_context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let command = super::for_people().disable_help_subcommand(true);
+pub fn run(command: clap::Command, args: &Args) -> anyhow::Result<Exit> {
+    let command = command.disable_help_subcommand(true);
     let Some(directory) = &args.directory else {
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;

@@ -127,8 +127,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match &command {
         // These look at nothing that belongs to the data directory's owner.
         Command::Runbook(args) => return runbook::run(&context, args),
-        Command::Completions(args) => return completions::run(&context, args),
-        Command::Man(args) => return man::run(&context, args),
+        Command::Completions(args) => return completions::run(for_people(), args),
+        Command::Man(args) => return man::run(for_people(), args),
         _ => context.become_owner()?,
     }
     match &command {
