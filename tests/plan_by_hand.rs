@@ -154,6 +154,8 @@ impl Lab {
             ("system-identifier", system.clone()),
             ("production-data-directory", self.path("data")),
             ("archive-id", "15-1".into()),
+            ("target-type", "latest".into()),
+            ("survives-logout", "yes: nobody is logged in".into()),
         ];
         let lists = [
             ("pgbackrest-options", vec![format!("--config={config}")]),

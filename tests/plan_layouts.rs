@@ -1,34 +1,24 @@
 //! A plan for people and for programs.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use lifeboat::domain::facts::{Facts, Threshold};
+mod known_facts;
+
 use lifeboat::domain::plan::Plan;
 use lifeboat::planning::check::{VOCABULARY, lint};
-use lifeboat::planning::plan::{KnownFacts, bind};
+use lifeboat::planning::plan::bind;
 use lifeboat::planning::runbook::SHIPPED;
 use lifeboat::report::{json, plan_text};
 use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr as _;
 
 fn plan() -> Plan {
-    let value = |name: &str| match name {
-        "repository" | "timeline" => "1",
-        "set" => "20261122-023822F",
-        "port" => "5999",
-        "system-identifier" => "7561840291",
-        "stanza" | "run" | "user" | "database" | "archive-id" | "set-stop" => "word",
-        _ => "/srv/place",
-    };
-    let known = KnownFacts {
-        texts: VOCABULARY.facts.iter().map(|name| ((*name).to_owned(), value(name).to_owned())).collect(),
-        lists: VOCABULARY.list_facts.iter().map(|name| ((*name).to_owned(), vec![format!("--{name}=it's")])).collect(),
-        sealed: Facts {
-            identity: BTreeMap::from([("hostile".into(), "a\u{1b}[2Jb".into())]),
-            thresholds: BTreeMap::from([("free".into(), Threshold { value: 5, least: 3, unit: "bytes".into() })]),
-        },
-        environment: BTreeMap::from([("PGBACKREST_REPO1_CIPHER_PASS".into(), "<set>".into())]),
-        secret_environment: vec!["PGBACKREST_REPO1_CIPHER_PASS".into()],
-    };
+    let mut known = known_facts::known();
+    for (name, values) in &mut known.lists {
+        *values = vec![format!("--{name}=it's")];
+    }
+    known.sealed.identity = BTreeMap::from([("hostile".into(), "a\u{1b}[2Jb".into())]);
+    known.environment = BTreeMap::from([("PGBACKREST_REPO1_CIPHER_PASS".into(), "<set>".into())]);
+    known.secret_environment = vec!["PGBACKREST_REPO1_CIPHER_PASS".into()];
     bind(&lint(SHIPPED[0].1, &VOCABULARY).unwrap(), &BTreeMap::new(), &known).unwrap()
 }
 
@@ -48,7 +38,7 @@ fn json_has_what_was_promised() {
         }
     }
     let step = |id: &str| steps.iter().find(|step| step["id"] == id).unwrap();
-    assert_eq!(step("start")["answer"], "word");
+    assert_eq!(step("start")["answer"], "main");
     assert!(step("start")["argv"].is_null() && step("restore")["answer"].is_null());
     assert_eq!(step("restore")["destructive"], true);
     let argv = step("server")["argv"].as_array().unwrap();

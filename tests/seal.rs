@@ -1,7 +1,10 @@
 //! Binding and the seal: what was reviewed is what runs.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use lifeboat::domain::facts::{Facts, Threshold};
+mod known_facts;
+
+use known_facts::known as facts;
+use lifeboat::domain::facts::Threshold;
 use lifeboat::domain::plan::{Argument, Piece, Plan, StepKind};
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::plan::{BindError, KnownFacts, amend, bind, seal};
@@ -9,36 +12,6 @@ use lifeboat::planning::runbook::{SHIPPED, parse};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
-
-fn facts() -> KnownFacts {
-    let texts = VOCABULARY.facts.iter().map(|name| {
-        let value = match *name {
-            "repository" | "timeline" => "1",
-            "set" => "20261122-023822F",
-            "port" => "5999",
-            "depth" => "rows",
-            "target-type" => "latest",
-            "probe-sql" => "SELECT 1",
-            "stanza" => "main",
-            "system-identifier" => "7561840291",
-            "run" | "user" | "database" | "archive-id" | "set-stop" => "word",
-            _ => "/srv/place",
-        };
-        ((*name).to_owned(), value.to_owned())
-    });
-    let lists = VOCABULARY.list_facts.iter().map(|name| ((*name).to_owned(), vec![format!("--{name}=1")]));
-    let threshold = Threshold { value: 500, least: 100, unit: "bytes".into() };
-    KnownFacts {
-        texts: texts.collect(),
-        lists: lists.collect(),
-        sealed: Facts {
-            identity: BTreeMap::from([("set".into(), "20261122-023822F".into())]),
-            thresholds: BTreeMap::from([("free".into(), threshold)]),
-        },
-        environment: BTreeMap::from([("PATH".into(), "/usr/bin".into()), ("SECRET".into(), "<set>".into())]),
-        secret_environment: vec!["SECRET".into()],
-    }
-}
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -197,13 +170,13 @@ fn changed(path: &str, text: &str) -> String {
     if path.ends_with(".until") {
         return if text == "promoted" { "consistent" } else { "promoted" }.into();
     }
-    if path.ends_with(".from") && text == "whole" {
-        return text.into();
+    if path.ends_with(".from") {
+        return (if text == "whole" { "answer" } else { "whole" }).into();
     }
     format!("{text}x")
 }
 
-/// `kind` can't be changed alone, and `whole` has no other value of its shape.
+/// `kind` can't be changed alone.
 fn is_fixed(path: &str, before: &Value, after: &Value) -> bool {
     path.ends_with(".kind") || before == after
 }

@@ -7,6 +7,8 @@
 
 mod answer;
 mod judge;
+#[path = "../known_facts/mod.rs"]
+mod known_facts;
 mod plans;
 mod support;
 mod world;

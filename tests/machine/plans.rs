@@ -1,12 +1,13 @@
 //! Plans to drive: the shipped drill, and small ones of every kind of step in any order.
 
+use crate::known_facts::known;
 use lifeboat::domain::digest::Digest;
-use lifeboat::domain::facts::{Facts, Threshold};
+use lifeboat::domain::facts::Facts;
 use lifeboat::domain::plan::{
     Argument, Capture, CaptureFrom, CommandLine, Milestone, Piece, Plan, Shown, Step, StepId, StepKind, When,
 };
 use lifeboat::planning::check::{VOCABULARY, lint};
-use lifeboat::planning::plan::{KnownFacts, bind, seal};
+use lifeboat::planning::plan::{bind, seal};
 use lifeboat::planning::runbook::SHIPPED;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -17,34 +18,14 @@ pub(crate) fn id(name: &str) -> StepId {
 
 /// What the machine the plan is for has at first.
 pub(crate) fn facts() -> Facts {
-    let threshold = Threshold { value: 500, least: 100, unit: "bytes".into() };
-    Facts {
-        identity: BTreeMap::from([("set".into(), "20261122-023822F".into())]),
-        thresholds: BTreeMap::from([("free".into(), threshold)]),
-    }
+    known().sealed
 }
 
 /// The shipped drill.
 pub(crate) fn drill() -> Plan {
-    let texts = VOCABULARY.facts.iter().map(|name| {
-        let value = match *name {
-            "repository" | "timeline" => "1",
-            "set" => "20261122-023822F",
-            "port" => "5999",
-            "depth" => "checksums",
-            "target-type" => "latest",
-            "probe-sql" => "SELECT 1",
-            "stanza" => "main",
-            "system-identifier" => "7561840291",
-            "run" | "user" | "database" | "archive-id" | "set-stop" => "word",
-            _ => "/srv/place",
-        };
-        ((*name).to_owned(), value.to_owned())
-    });
-    let lists = VOCABULARY.list_facts.iter().map(|name| ((*name).to_owned(), vec![format!("--{name}=1")]));
-    let known = KnownFacts { texts: texts.collect(), lists: lists.collect(), sealed: facts(), ..KnownFacts::default() };
     let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "restore-drill").unwrap();
-    bind(&lint(text, &VOCABULARY).unwrap(), &BTreeMap::new(), &known).unwrap()
+    let deep = BTreeMap::from([("depth".to_owned(), "checksums".to_owned())]);
+    bind(&lint(text, &VOCABULARY).unwrap(), &deep, &known()).unwrap()
 }
 
 /// What a random step is made of; numbers are taken modulo what there is.
