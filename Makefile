@@ -33,8 +33,15 @@ bench:
 	sh scripts/needs.sh jq
 	$(CARGO) bench --locked
 
-# Tests read LIFEBOAT_PROVE: where it is 1, a test that samples (five kill points, a few seeds) goes through all of them.
-# The same tests run in both, so that none can be skipped unnoticed.
+# Two things make it more than `make test`:
+# - LIFEBOAT_PROVE=1: a test that samples goes through everything instead (tests/real: the runner is killed after every
+#   entry of the journal, not at five). The same tests run in both, so that none can be skipped unnoticed.
+# - PROPTEST_CASES and a seed of its own: property tests try that many inputs. The seed is printed: to see a failure
+#   again, `make prove SEED=…`. What fails is written to a .proptest-regressions file as well.
+CASES ?= 4096
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+
 prove:
 	sh scripts/needs.sh
-	LIFEBOAT_PROVE=1 $(CARGO) test --locked --release
+	@echo 'make prove: CASES=$(CASES) SEED=$(SEED)'
+	LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --release

@@ -371,7 +371,7 @@ fn a_follower_survives_a_torn_tail_that_a_new_runner_cuts_off() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(4), ..ProptestConfig::default() })]
 
     #[test]
     fn a_follower_sees_exactly_what_was_appended(chunks in prop::collection::vec(1usize..1500, 1..80)) {

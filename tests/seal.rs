@@ -222,7 +222,7 @@ fn nothing_is_amended_when_no_step_waits() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(5), ..ProptestConfig::default() })]
 
     #[test]
     fn amending_is_filling_and_sealing_again(connections in any::<String>(), workers in any::<String>()) {

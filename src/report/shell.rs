@@ -343,7 +343,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(40))]
+        #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.div_ceil(6), ..ProptestConfig::default() })]
 
         #[test]
         fn a_shell_reads_every_argument_as_it_was(arguments in proptest::collection::vec("[^\0]{0,20}", 1..6)) {

@@ -9,6 +9,7 @@ mod answer;
 mod judge;
 #[path = "../known_facts/mod.rs"]
 mod known_facts;
+mod next;
 mod plans;
 mod support;
 mod world;

@@ -61,7 +61,7 @@ fn char_boundary(text: &str, at: usize) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases * 12, ..ProptestConfig::default() })]
 
     #[test]
     fn fast_and_general_agree(sample in 0usize..6, at: usize, length in 0usize..40, new in piece()) {

@@ -1,0 +1,46 @@
+//! What comes next where a random world hardly ever leads.
+
+use crate::plans::{facts, id};
+use crate::support::{opened, plan, run, started};
+use crate::world::anna;
+use lifeboat::domain::event::{RunEvent, StepResult, Verdict, Via};
+use lifeboat::planning::machine::{Next, next};
+use std::collections::BTreeMap;
+
+fn done(step: &str) -> RunEvent {
+    let result = StepResult {
+        verdict: Verdict::Done,
+        reason: None,
+        outcome: None,
+        milliseconds: 1,
+        captures: BTreeMap::new(),
+        findings: Vec::new(),
+    };
+    RunEvent::StepEnded { step: id(step), attempt: 1, result }
+}
+
+#[test]
+fn facts_that_were_read_for_another_step_are_not_used() {
+    let plan = plan();
+    let answered =
+        RunEvent::GateAnswered { step: id("gate"), opening: 1, seal: plan.seal, by: anna(), via: Via::Terminal };
+    let before_the_gate = run(&plan, vec![started("check"), done("check")]);
+    let before_the_restore = run(&plan, vec![started("check"), done("check"), opened(&plan, 1, &facts()), answered]);
+    for (run, step) in [(before_the_gate, "gate"), (before_the_restore, "restore")] {
+        let read = Next::ReadFacts(id(step));
+        assert_eq!(next(&run, None), read);
+        for other in ["check", "server", if step == "gate" { "restore" } else { "gate" }] {
+            assert_eq!(next(&run, Some((&id(other), &facts()))), read, "{other}'s facts for {step}");
+        }
+        assert_ne!(next(&run, Some((&id(step), &facts()))), read);
+    }
+}
+
+#[test]
+fn a_gate_that_was_skipped_lets_nothing_destructive_through() {
+    let plan = plan();
+    let skipped = RunEvent::StepSkipped { step: id("gate"), reason: "not due".into() };
+    let run = run(&plan, vec![started("check"), done("check"), skipped]);
+    let next = next(&run, Some((&id("restore"), &facts())));
+    assert!(matches!(next, Next::Record(RunEvent::StepSkipped { ref step, .. }) if *step == id("restore")), "{next:?}");
+}
