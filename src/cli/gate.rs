@@ -93,8 +93,8 @@ impl Line {
 
     fn enter(&mut self, now: Instant) -> Option<Typed> {
         let Some((first, last)) = self.typed else {
-            // What was just said of a paste stays: its line end comes as an Enter of its own.
-            self.remark = self.remark.or(Some(ENTER_ALONE));
+            // What was just said of a paste stays: Enter after it is as much as to say "take that".
+            self.remark = self.remark.filter(|said| [PASTED, TOO_FAST].contains(said)).or(Some(ENTER_ALONE));
             return None;
         };
         let between = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX).saturating_sub(1);

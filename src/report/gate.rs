@@ -9,6 +9,9 @@ use unicode_width::UnicodeWidthStr as _;
 /// The columns of a line: one less than the narrowest terminal has, which else wraps a full line twice.
 const WIDTH: usize = 79;
 
+/// The columns of a label; a longer one moves its own line only.
+const LABEL: usize = 12;
+
 /// The lines of an open gate, without the prompt. The exact command comes first, so that on a small screen what it is
 /// about stays in sight, next to the prompt.
 #[must_use]
@@ -20,7 +23,7 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
     let title = clean(&step.title);
     lines.push(rule(&format!("GATE{again} · step {position} of {} · {title}", run.plan.steps.len())));
     lines.extend(wrapped("   ", &clean(&step.why)));
-    let width = shows.iter().map(|shown| shown.label.width()).max().unwrap_or(0);
+    let width = shows.iter().map(|shown| shown.label.width()).max().unwrap_or(0).min(LABEL);
     for shown in shows {
         let label = format!("   {:<width$}  ", clean(&shown.label));
         lines.extend(hanging(&label, &clean(&shown.value.to_string())));
@@ -29,7 +32,7 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
         let since = if gate.opening > 1 { "it was approved" } else { "the plan was made" };
         lines.push(format!("   CHANGED since {since}; an answer given beforehand does not count:"));
         for drift in &gate.drift {
-            lines.push(format!("   ! {}", clean(&drift.fact)));
+            lines.extend(hanging("   ! ", &clean(&drift.fact)));
             lines.extend(hanging("       was  ", &clean(drift.before.as_deref().unwrap_or("not known"))));
             lines.extend(hanging(
                 "       now  ",

