@@ -4,7 +4,8 @@ use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::event::Resolution;
 use crate::domain::plan::StepId;
-use crate::engine::client;
+use crate::domain::status::StepStatus;
+use crate::engine::client::{self, ClientError};
 use crate::planning::machine::Request;
 use crate::report;
 use std::io::Write;
@@ -54,8 +55,19 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Answer::Abort => Resolution::Abort,
     };
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
-    let request = Request::Resolve { step, answer, by: context.operator() };
-    let sequence = client::request(&folder, &request)?;
+    let request = Request::Resolve { step: step.clone(), answer, by: context.operator() };
+    let sequence = match client::request(&folder, &request) {
+        Ok(sequence) => sequence,
+        Err(ClientError::Refused(why)) => {
+            writeln!(std::io::stderr().lock(), "lifeboat: nothing was decided: {why}")?;
+            let (run, _, _) = folder.load()?;
+            let open = run.step(&step).is_some_and(|(_, state)| {
+                state.status == StepStatus::Unknown || (state.status.is_active() && run.ended.is_none())
+            });
+            return Ok(if open { Exit::Unknown } else { Exit::Usage });
+        }
+        Err(error) => return Err(error.into()),
+    };
     writeln!(
         out,
         "Decided for run {} (journal entry {sequence}). To follow it:\n   {} attach {}",

@@ -473,6 +473,9 @@ pub fn answer(run: &Run, request: &Request, living: usize) -> Result<RunEvent, R
         }
         Request::Resolve { step, answer, by } => {
             let (_, state) = run.step(step).ok_or_else(|| Refusal::NoStep(step.clone()))?;
+            if state.status.is_active() && living > 0 {
+                return Err(Refusal::StillAlive(living));
+            }
             if state.status != StepStatus::Unknown {
                 return Err(Refusal::NotUnknown { step: step.clone(), status: state.status.word() });
             }
