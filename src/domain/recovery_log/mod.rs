@@ -75,6 +75,8 @@ pub struct RecoveryLog {
     pub ready: Option<Ready>,
     /// It was asked to end, or ends by itself.
     pub shutting_down: bool,
+    /// The first thing the server itself named as a cause of its end: a shutdown request, a child that was killed.
+    pub ended_by: Option<String>,
     /// The postmaster said its last line.
     pub ended: bool,
     /// FATAL and PANIC messages of the postmaster and the startup process, with their DETAIL and HINT lines.
@@ -337,7 +339,12 @@ impl RecoveryLog {
             }
             other => {
                 let asked = other.starts_with("received ") && other.ends_with("shutdown request");
-                self.shutting_down |= asked || other.starts_with("shutting down due to");
+                let forced = other.starts_with("shutting down due to");
+                self.shutting_down |= asked || forced;
+                let lost = other.contains(" was terminated by signal ") || other.contains(" exited with exit code ");
+                if asked || forced || lost {
+                    self.ended_by.get_or_insert_with(|| other.to_owned());
+                }
                 return;
             }
         }

@@ -102,7 +102,9 @@ impl Runner {
         let step = &self.run.plan.steps[position];
         let folder = self.folder.step_folder(position, self.run.steps[position].attempt);
         let reason = match (&step.kind, self.logs.get(&position)) {
-            (StepKind::Server { .. }, Some(log)) => log.reason_of_end().map(|reason| reason.to_string()),
+            (StepKind::Server { .. }, Some(log)) => {
+                log.reason_of_end().map(|reason| reason.to_string()).or_else(|| log.ended_by.clone())
+            }
             _ => reason::of(&folder),
         };
         let output = if step.captures.is_empty() { Vec::new() } else { head(&folder.join("output")) };
