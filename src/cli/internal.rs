@@ -2,6 +2,7 @@
 
 use super::Exit;
 use crate::domain::event::RunId;
+use crate::engine::client;
 use crate::engine::drill_directory;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::rehearsal::writer;
@@ -9,6 +10,7 @@ use crate::engine::runner::{self, Equipment};
 use crate::engine::step_process::{self, Launcher};
 use crate::engine::store::RunFolder;
 use anyhow::Context as _;
+use std::cell::Cell;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -94,12 +96,20 @@ fn run_runner(folder: &std::path::Path, socket: &std::path::Path) -> anyhow::Res
     let folder = RunFolder { path: folder.to_owned(), id: RunId::parse(name)? };
     let environment = BaseEnvironment::from_process()?;
     let equipment = Equipment { environment, launcher: Launcher::default(), socket: socket.to_owned() };
+    let is_ready = Cell::new(false);
     let ready = || {
+        is_ready.set(true);
         let mut out = std::io::stdout().lock();
         // Who started the runner may have gone: the run goes on all the same.
-        let _ = out.write_all(b"R").and_then(|()| out.flush());
+        let _ = out.write_all(&[client::RUNNER_READY]).and_then(|()| out.flush());
         let _ = rustix::stdio::dup2_stdout(rustix::stdio::stderr());
     };
-    runner::run(folder, equipment, ready)?;
+    let ended = runner::run(folder, equipment, ready);
+    if let (Err(error), false) = (&ended, is_ready.get()) {
+        // To who started the runner, however full the disk of its log is. The empty line keeps it apart from the ready byte.
+        let mut out = std::io::stdout().lock();
+        let _ = write!(out, "\n{error}").and_then(|()| out.flush());
+    }
+    ended?;
     Ok(Exit::Done)
 }

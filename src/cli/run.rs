@@ -4,6 +4,7 @@ use super::follow::{self, Manner};
 use super::terminal::Letters;
 use super::{Context, Exit, plan};
 use crate::domain::run::Run;
+use crate::engine::runner::targets;
 use crate::engine::store::RunFolder;
 use crate::engine::{client, proposal};
 use crate::report;
@@ -62,11 +63,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 /// Begins a run of a proposal: from here on it belongs to its runner.
 ///
 /// # Errors
-/// When the state directory can't take it or no runner can be started.
+/// When another run works in the same directory, the state directory can't take it, or no runner can be started.
 pub fn begin(context: &Context, proposal: proposal::Proposal) -> anyhow::Result<RunFolder> {
     let store = context.store()?;
     let size = proposal.restores_beside(store.root());
     let by = context.operator();
+    // Asked before there is a run to list; its runner takes the lock for itself and keeps it.
+    drop(targets::lock(&store, &proposal.plan)?);
     let (folder, _, _) = store.create_run(proposal.run, proposal.plan, by, context.host(), size)?;
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     Ok(folder)

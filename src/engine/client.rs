@@ -6,15 +6,27 @@ use crate::engine::journal::{Follower, JournalError};
 use crate::engine::runner::{Reply, SOCKET_NOTE};
 use crate::engine::store::{RunFolder, StoreError};
 use crate::engine::watch::Watch;
-use crate::planning::machine::Request;
+use crate::planning::machine::{Refusal, Request};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A runner answers a request after one durable append: longer than this means that it hangs.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// A runner that holds the lock reads its journal, looks at its steps, and then hears requests.
+const HEARS_WITHIN: Duration = Duration::from_secs(30);
+const TRIED_EVERY: Duration = Duration::from_millis(20);
+
+/// In a run's folder: what its runners had to say.
+const RUNNER_LOG: &str = "runner.log";
+const LOG_ROOM_BYTES: u64 = 64 * 1024;
+
+/// A runner sends this byte on its standard output once it hears requests; one that can't, its reason.
+pub const RUNNER_READY: u8 = b'R';
+const LONGEST_WORDS_BYTES: u64 = 64 * 1024;
 
 /// Why a run can't be followed or asked.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +51,11 @@ pub enum ClientError {
         "the run's runner does not answer ({0}): whether the request was granted is in the journal; look with `lifeboat status {1}`"
     )]
     NoAnswer(std::io::Error, String),
+    /// The runner could not write the journal and has ended.
+    #[error(
+        "the run has stopped, for its journal could not be written: {0}\nnothing more is started; make room (or mend what it says), then: lifeboat attach {1}"
+    )]
+    Stopped(String, String),
     /// The operating system refused something.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
@@ -82,7 +99,8 @@ impl Following {
     }
 }
 
-/// Starts a runner when none lives. Returns once it hears requests, at `socket`; a runner that lives has its own.
+/// Starts a runner when none lives and the run has not ended. Returns once it hears requests, at `socket`; a runner that
+/// lives has its own.
 ///
 /// # Errors
 /// [`ClientError::NoRunner`] with what it said.
@@ -90,10 +108,16 @@ pub fn ensure_runner(folder: &RunFolder, socket: &Path) -> Result<(), ClientErro
     if folder.is_runner_alive()? {
         return Ok(());
     }
-    let log = folder.path.join("runner.log");
+    let (run, ..) = folder.load()?;
+    if run.ended.is_some() {
+        return Ok(());
+    }
+    let log = folder.path.join(RUNNER_LOG);
     let system = |what: &'static str| move |error: std::io::Error| ClientError::System(what, error);
-    let errors =
-        std::fs::File::options().create(true).append(true).open(&log).map_err(system("opening the runner's log"))?;
+    let errors = File::options().create(true).append(true).open(&log).map_err(system("opening the runner's log"))?;
+    // Where the disk is full later, there is still room to say so. Not every file system can do that.
+    let end = errors.metadata().map_or(0, |log| log.len());
+    let _ = rustix::fs::fallocate(&errors, rustix::fs::FallocateFlags::KEEP_SIZE, end, LOG_ROOM_BYTES);
     let mut child = Command::new("/proc/self/exe")
         .args(["internal", "runner", "--folder"])
         .arg(&folder.path)
@@ -105,9 +129,12 @@ pub fn ensure_runner(folder: &RunFolder, socket: &Path) -> Result<(), ClientErro
         .current_dir("/")
         .spawn()
         .map_err(system("starting the runner"))?;
-    let mut ready = [0u8; 1];
-    let heard = child.stdout.take().map_or(Ok(0), |mut pipe| pipe.read(&mut ready));
-    if heard.map_err(system("waiting for the runner"))? == 1 {
+    let mut said = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        // It lets go of the pipe right after the ready byte, and with its end.
+        pipe.take(LONGEST_WORDS_BYTES).read_to_end(&mut said).map_err(system("waiting for the runner"))?;
+    }
+    if said.first() == Some(&RUNNER_READY) {
         return Ok(());
     }
     let status = child.wait().map_err(system("waiting for the runner"))?;
@@ -115,28 +142,59 @@ pub fn ensure_runner(folder: &RunFolder, socket: &Path) -> Result<(), ClientErro
     if folder.is_runner_alive()? {
         return Ok(());
     }
-    let said = std::fs::read_to_string(&log).unwrap_or_default();
-    let last = said.lines().next_back().map_or_else(|| status.to_string(), crate::domain::text::clean);
-    Err(ClientError::NoRunner(last, log))
+    let said = String::from_utf8_lossy(&said);
+    let said = if said.trim().is_empty() { status.to_string() } else { crate::domain::text::clean(said.trim()) };
+    Err(ClientError::NoRunner(said, log))
+}
+
+/// The last thing a runner wrote into its log, if it wrote anything.
+#[must_use]
+pub fn last_words(folder: &RunFolder) -> Option<String> {
+    let log = std::fs::read(folder.path.join(RUNNER_LOG)).ok()?;
+    let log = String::from_utf8_lossy(&log);
+    log.lines().rev().find(|line| !line.trim().is_empty()).map(crate::domain::text::clean)
 }
 
 /// Sends a request to the run's runner and waits until it is granted and durable, or refused.
 ///
 /// # Errors
-/// [`ClientError::Refused`] with the reason; [`ClientError::NoAnswer`] when the runner ended meanwhile.
+/// [`ClientError::Refused`] with the reason; [`ClientError::Stopped`] when the journal can't be written;
+/// [`ClientError::NoAnswer`] when the runner ended meanwhile.
 pub fn request(folder: &RunFolder, request: &Request) -> Result<u64, ClientError> {
     let lost = |error| ClientError::NoAnswer(error, folder.id.to_string());
-    let socket = std::fs::read_to_string(folder.path.join(SOCKET_NOTE)).map_err(lost)?;
-    let mut stream = UnixStream::connect(socket).map_err(lost)?;
+    let mut stream = connect(folder)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(lost)?;
     let mut line = serde_json::to_vec(request).map_err(|error| lost(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).map_err(lost)?;
     let mut answer = String::new();
     BufReader::new(&stream).read_line(&mut answer).map_err(lost)?;
+    if answer.is_empty() {
+        return Err(lost(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ended")));
+    }
     match serde_json::from_str(&answer) {
         Ok(Reply::Granted { sequence }) => Ok(sequence),
         Ok(Reply::Refused { why }) => Err(ClientError::Refused(why)),
+        Ok(Reply::Lost { why }) => Err(ClientError::Stopped(why, folder.id.to_string())),
         Err(error) => Err(lost(error.into())),
+    }
+}
+
+/// Connects to the run's runner. One that somebody else has just started holds the lock before it hears requests.
+fn connect(folder: &RunFolder) -> Result<UnixStream, ClientError> {
+    let until = Instant::now() + HEARS_WITHIN;
+    loop {
+        let connected = std::fs::read_to_string(folder.path.join(SOCKET_NOTE)).and_then(UnixStream::connect);
+        match connected {
+            Ok(stream) => return Ok(stream),
+            Err(error) if Instant::now() > until || !folder.is_runner_alive()? => {
+                let (run, ..) = folder.load()?;
+                if run.ended.is_some() {
+                    return Err(ClientError::Refused(Refusal::Ended(run.outcome_word()).to_string()));
+                }
+                return Err(ClientError::NoAnswer(error, folder.id.to_string()));
+            }
+            Err(_) => std::thread::sleep(TRIED_EVERY),
+        }
     }
 }

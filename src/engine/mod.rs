@@ -24,5 +24,6 @@ pub mod runner;
 pub mod step_process;
 pub mod store;
 pub mod surroundings;
+pub mod syslog;
 pub mod tail;
 pub mod watch;

@@ -8,6 +8,7 @@ mod perform;
 mod reason;
 mod serve;
 mod take_over;
+pub mod targets;
 
 pub use serve::{Reply, SOCKET_NOTE};
 
@@ -19,12 +20,13 @@ use crate::domain::run::{IllegalEvent, Run};
 use crate::domain::status::StepStatus;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::journal::{Journal, JournalError};
-use crate::engine::step_process::Launcher;
+use crate::engine::step_process::{Launcher, StartError};
 use crate::engine::store::{RunFolder, StoreError};
+use crate::engine::syslog;
 use crate::planning::machine::{self, Next, Refusal, Request, Seen};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use tokio::sync::{mpsc, oneshot};
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
 
 /// Why a runner stopped before the run's end. The steps' processes go on; nothing is lost.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,12 @@ pub enum RunnerError {
     /// Another runner has the run.
     #[error("another runner has run {0}")]
     Held(String),
+    /// Another run works in the same place.
+    #[error(
+        "another run works in {}, and two in one directory would destroy each other's work: `lifeboat runs` lists them; wait for its end, end it with `lifeboat abort`, or name another directory with -p directory=…",
+        _0.display()
+    )]
+    TargetHeld(PathBuf),
     /// The run's folder or lock.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -41,6 +49,16 @@ pub enum RunnerError {
     /// The journal holds something that can't have happened.
     #[error("the journal holds something that can't have happened: {0}")]
     Illegal(#[from] IllegalEvent),
+    /// A step's processes can't be started at all, or not even prepared.
+    #[error(
+        "step '{step}' could not be started, and nothing more is: {error}; `lifeboat attach` goes on with it when that is mended"
+    )]
+    NotStarted {
+        /// The step.
+        step: StepId,
+        /// Why not.
+        error: StartError,
+    },
     /// The operating system refused something the runner can't do without.
     #[error("{what}: {error}")]
     System {
@@ -61,7 +79,7 @@ impl RunnerError {
 #[derive(Debug)]
 enum Input {
     /// A person asked something; the reply is sent after the event is durable.
-    Asked(Request, oneshot::Sender<Reply>),
+    Asked(Request, serve::Asker),
     /// The facts that were to be read for a step.
     Facts(StepId, Facts),
     /// A check or another step without a command has its answer.
@@ -107,6 +125,10 @@ pub fn run(folder: RunFolder, equipment: Equipment, ready: impl FnOnce()) -> Res
         tracing::warn!(?torn, "the journal's last line was cut short and was removed");
     }
     let run = Run::fold(&entries)?;
+    let _targets = match run.ended {
+        None => targets::lock(&targets::store_of(&folder)?, &run.plan)?,
+        Some(_) => Vec::new(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
@@ -128,8 +150,7 @@ impl Runner {
     ) -> Result<(), RunnerError> {
         let listener = serve::bind(&self.equipment.socket)?;
         serve::note(&self.folder.path, &self.equipment.socket)?;
-        let (answering, mut answered) = mpsc::channel::<()>(1);
-        tokio::spawn(serve::serve(listener, self.inbox.clone(), answering.downgrade()));
+        tokio::spawn(serve::serve(listener, self.inbox.clone()));
         if self.run.ended.is_none() {
             let attempt = self.run.runners + 1;
             self.record(RunEvent::RunnerStarted { pid: std::process::id(), attempt })?;
@@ -139,11 +160,7 @@ impl Runner {
         loop {
             while self.advance()? {}
             if self.run.ended.is_some() {
-                self.say_goodbye(&mut outbox)?;
-                // An abort may end the run at once: whoever asked for it still hears that it was granted.
-                drop(answering);
-                while answered.recv().await.is_some() {}
-                return Ok(());
+                return self.say_goodbye(&mut outbox);
             }
             // The channel can't close: this runner holds a sender itself.
             if let Some(input) = outbox.recv().await {
@@ -156,8 +173,8 @@ impl Runner {
     fn say_goodbye(&mut self, outbox: &mut mpsc::UnboundedReceiver<Input>) -> Result<(), RunnerError> {
         outbox.close();
         while let Ok(input) = outbox.try_recv() {
-            if let Input::Asked(request, reply) = input {
-                self.asked(&request, reply)?;
+            if let Input::Asked(request, asker) = input {
+                self.asked(&request, asker)?;
             }
         }
         Ok(())
@@ -186,7 +203,7 @@ impl Runner {
 
     fn take(&mut self, input: Input) -> Result<(), RunnerError> {
         match input {
-            Input::Asked(request, reply) => self.asked(&request, reply),
+            Input::Asked(request, asker) => self.asked(&request, asker),
             Input::Facts(step, facts) => {
                 self.reading = None;
                 self.facts = Some((step, facts));
@@ -202,10 +219,16 @@ impl Runner {
     fn record(&mut self, event: RunEvent) -> Result<(), RunnerError> {
         let entry = self.journal.append(event)?;
         self.run.apply(&entry)?;
+        if matches!(entry.event, RunEvent::GateOpened { .. } | RunEvent::RunEnded { .. })
+            && let Err(error) =
+                syslog::tell_head(Path::new(syslog::SOCKET), &self.folder.id, entry.sequence, &entry.hash)
+        {
+            tracing::info!(%error, "the system's log did not take the journal's head");
+        }
         Ok(())
     }
 
-    fn asked(&mut self, request: &Request, reply: oneshot::Sender<Reply>) -> Result<(), RunnerError> {
+    fn asked(&mut self, request: &Request, asker: serve::Asker) -> Result<(), RunnerError> {
         let living = match request {
             Request::Resolve { step, .. } => self.living(step),
             _ => 0,
@@ -213,24 +236,28 @@ impl Runner {
         let event = match machine::answer(&self.run, request, living) {
             Ok(event) => event,
             Err(refusal) => {
-                self.refuse(reply, &refusal);
+                self.refuse(asker, &refusal);
                 return Ok(());
             }
         };
         let aborts = matches!(event, RunEvent::AbortRequested { .. })
             || matches!(event, RunEvent::StepResolved { answer: crate::domain::event::Resolution::Abort, .. });
-        self.record(event)?;
-        // Acknowledged only now: the entry is durable. The person may have gone meanwhile.
-        let _ = reply.send(Reply::Granted { sequence: self.run.sequence });
+        if let Err(error) = self.record(event) {
+            // Whether it is on disk nobody knows: it is neither granted nor refused.
+            asker.answer(&Reply::Lost { why: error.to_string() });
+            return Err(error);
+        }
+        // Acknowledged only now: the entry is durable.
+        asker.answer(&Reply::Granted { sequence: self.run.sequence });
         if aborts {
             self.end_everything();
         }
         Ok(())
     }
 
-    fn refuse(&self, reply: oneshot::Sender<Reply>, refusal: &Refusal) {
+    fn refuse(&self, asker: serve::Asker, refusal: &Refusal) {
         tracing::info!(run = %self.folder.id, %refusal, "refused a request");
-        let _ = reply.send(Reply::Refused { why: refusal.to_string() });
+        asker.answer(&Reply::Refused { why: refusal.to_string() });
     }
 
     fn ended(&mut self, step: &StepId, seen: Seen) -> Result<(), RunnerError> {

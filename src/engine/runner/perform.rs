@@ -5,7 +5,7 @@ use crate::domain::event::{Finding, RunEvent, StepResult, Verdict};
 use crate::domain::facts::Facts;
 use crate::domain::plan::{Argument, CommandLine, Step, StepId, StepKind};
 use crate::engine::processes::{self, Mark};
-use crate::engine::step_process::{self, StepSpec};
+use crate::engine::step_process::{self, StartError, StepSpec};
 use crate::engine::{
     checks, facts, identity,
     surroundings::{Surroundings, SurroundingsError},
@@ -46,50 +46,49 @@ impl Runner {
     fn start(&mut self, position: usize, step: &Step, command: &CommandLine) -> Result<(), RunnerError> {
         let attempt = self.run.steps[position].attempt;
         let folder = self.folder.step_folder(position, attempt);
-        let started = match self.resolve(command) {
-            Ok((argv, environment)) => {
-                let spec = StepSpec {
-                    run: self.folder.id.clone(),
-                    position,
-                    step: step.id.clone(),
-                    attempt,
-                    is_lifeboat: is_lifeboat(&argv),
-                    argv,
-                    directory: command.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
-                    stdout_is_data: command.stdout_is_data,
-                };
-                step_process::start(&folder, &spec, &environment, &self.equipment.launcher)
-                    .map_err(|error| error.to_string())
-            }
-            Err(reason) => Err(reason),
+        let (argv, environment) = match self.resolve(command) {
+            Ok(resolved) => resolved,
+            Err(reason) => return self.not_started(position, reason),
         };
-        match started {
+        let spec = StepSpec {
+            run: self.folder.id.clone(),
+            position,
+            step: step.id.clone(),
+            attempt,
+            is_lifeboat: is_lifeboat(&argv),
+            argv,
+            directory: command.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
+            stdout_is_data: command.stdout_is_data,
+        };
+        match step_process::start(&folder, &spec, &environment, &self.equipment.launcher) {
             Ok(started) => {
                 self.follow(position, attempt, Some(started));
                 Ok(())
             }
-            Err(reason) => self.not_started(position, reason),
+            // Its processes may live, or what it wrote may tell: looked at as if another runner had started it.
+            Err(StartError::Lost { .. }) => {
+                self.follow(position, attempt, None);
+                Ok(())
+            }
+            // Not the step's failure but Lifeboat's own (a full state directory, no more processes): the run stops here.
+            // Whoever attaches when that is mended finds by the claim that nothing was started.
+            Err(error) => Err(RunnerError::NotStarted { step: step.id.clone(), error }),
         }
     }
 
-    /// The claim decides whether nothing was started (failed, with the reason) or nobody knows (unknown).
+    /// It can't be started as planned; nothing of it was.
     fn not_started(&mut self, position: usize, reason: String) -> Result<(), RunnerError> {
         let attempt = self.run.steps[position].attempt;
         let step = self.run.plan.steps[position].id.clone();
-        let folder = self.folder.step_folder(position, attempt);
-        if let Ok(step_process::Claim::NeverBegan) = step_process::take_claim(&folder) {
-            let result = StepResult {
-                verdict: Verdict::Failed,
-                reason: Some(format!("it could not be started: {reason}")),
-                outcome: None,
-                milliseconds: 0,
-                captures: BTreeMap::new(),
-                findings: Vec::new(),
-            };
-            return self.record(RunEvent::StepEnded { step, attempt, result });
-        }
-        let evidence = vec![format!("its step process began and then said: {reason}")];
-        self.record(RunEvent::StepUnknown { step, attempt, evidence })
+        let result = StepResult {
+            verdict: Verdict::Failed,
+            reason: Some(format!("it could not be started: {reason}")),
+            outcome: None,
+            milliseconds: 0,
+            captures: BTreeMap::new(),
+            findings: Vec::new(),
+        };
+        self.record(RunEvent::StepEnded { step, attempt, result })
     }
 
     /// The final argument list and environment. Values of secrets come from the runner's own environment.

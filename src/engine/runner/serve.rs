@@ -3,10 +3,11 @@
 use super::{Input, RunnerError};
 use crate::planning::machine::Request;
 use serde::{Deserialize, Serialize};
+use std::io::Write as _;
 use std::path::Path;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// In a run's folder: where its runner hears requests.
 pub const SOCKET_NOTE: &str = "socket";
@@ -23,11 +24,36 @@ pub enum Reply {
         /// The entry.
         sequence: u64,
     },
+    /// The journal could not be written: the runner ends, and only the journal tells whether it counts.
+    Lost {
+        /// Why, in words.
+        why: String,
+    },
     /// Not granted; nothing was changed.
     Refused {
         /// Why, in words.
         why: String,
     },
+}
+
+/// Somebody who asked and waits for the answer.
+#[derive(Debug)]
+pub(super) struct Asker(std::os::unix::net::UnixStream);
+
+impl Asker {
+    fn of(stream: UnixStream) -> Option<Asker> {
+        stream.into_std().map(Asker).ok()
+    }
+
+    /// Answers at once, in the runner's own turn: an answer left to another task would be lost when the runner ends
+    /// right after it. A line has room in the socket's buffer.
+    pub(super) fn answer(mut self, reply: &Reply) {
+        if let Ok(mut line) = serde_json::to_vec(reply) {
+            line.push(b'\n');
+            // Who asked may have gone; the journal has what was granted.
+            let _ = self.0.write_all(&line);
+        }
+    }
 }
 
 /// Listens on `path`. A file that a dead runner left there is removed: the caller holds the run's lock.
@@ -47,49 +73,33 @@ pub(super) fn note(folder: &Path, socket: &Path) -> Result<(), RunnerError> {
         .map_err(RunnerError::system("noting where requests are heard"))
 }
 
-/// Takes requests until the runner ends. Who was heard holds a sender of `answering` until the answer is sent.
-pub(super) async fn serve(
-    listener: UnixListener,
-    inbox: mpsc::UnboundedSender<Input>,
-    answering: mpsc::WeakSender<()>,
-) {
+/// Takes requests until the runner ends.
+pub(super) async fn serve(listener: UnixListener, inbox: mpsc::UnboundedSender<Input>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, inbox.clone(), answering.clone()));
+                tokio::spawn(converse(stream, inbox.clone()));
             }
             Err(error) => tracing::warn!(%error, "a connection could not be accepted"),
         }
     }
 }
 
-async fn converse(mut stream: UnixStream, inbox: mpsc::UnboundedSender<Input>, answering: mpsc::WeakSender<()>) {
-    let mut until_sent = None;
+async fn converse(mut stream: UnixStream, inbox: mpsc::UnboundedSender<Input>) {
     let own = rustix::process::geteuid().as_raw();
     let allowed = stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0);
-    let reply = if allowed {
-        ask(&mut stream, &inbox, || until_sent = answering.upgrade()).await
-    } else {
-        Some(Reply::Refused { why: "only the user this run belongs to may ask".to_owned() })
-    };
-    let Some(reply) = reply else { return };
-    if let Ok(mut line) = serde_json::to_vec(&reply) {
-        line.push(b'\n');
-        // Who asked may have gone; the journal has what was granted.
-        let _ = stream.write_all(&line).await;
-    }
-    drop(until_sent);
-}
-
-async fn ask(stream: &mut UnixStream, inbox: &mpsc::UnboundedSender<Input>, heard: impl FnOnce()) -> Option<Reply> {
     let mut line = String::new();
-    BufReader::new(stream.take(LONGEST_REQUEST_BYTES)).read_line(&mut line).await.ok()?;
-    let request: Request = match serde_json::from_str(&line) {
-        Ok(request) => request,
-        Err(error) => return Some(Reply::Refused { why: format!("not a request this Lifeboat knows: {error}") }),
-    };
-    heard();
-    let (reply, answer) = oneshot::channel();
-    inbox.send(Input::Asked(request, reply)).ok()?;
-    answer.await.ok()
+    if allowed && BufReader::new((&mut stream).take(LONGEST_REQUEST_BYTES)).read_line(&mut line).await.is_err() {
+        return;
+    }
+    let Some(asker) = Asker::of(stream) else { return };
+    let refuse = |why: String| Reply::Refused { why };
+    if !allowed {
+        return asker.answer(&refuse("only the user this run belongs to may ask".to_owned()));
+    }
+    match serde_json::from_str::<Request>(&line) {
+        // A runner that has ended answers nobody.
+        Ok(request) => drop(inbox.send(Input::Asked(request, asker))),
+        Err(error) => asker.answer(&refuse(format!("not a request this Lifeboat knows: {error}"))),
+    }
 }
