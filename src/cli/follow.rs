@@ -98,12 +98,15 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
         if !folder.is_runner_alive()? {
             anyhow::ensure!(
                 restarts < RESTARTS,
-                "the run's runner ended {RESTARTS} times; its log is beside the journal"
+                "the run's runner ended {RESTARTS} times, and last said: {}\nthe run goes on with: lifeboat attach {}",
+                client::last_words(folder).unwrap_or_else(|| "nothing".to_owned()),
+                folder.id
             );
             restarts += 1;
             client::ensure_runner(folder, &context.socket(&folder.id)?)?;
         }
-        if run.open_gate().is_some_and(|(_, gate)| !follow.tried.contains(&gate.sequence)) {
+        // A gate of a run that is being ended asks nobody any more.
+        if !run.aborting && run.open_gate().is_some_and(|(_, gate)| !follow.tried.contains(&gate.sequence)) {
             follow.clear_progress()?;
             if let Some(exit) = follow.gate(&mut following)? {
                 return Ok((following.run, exit));
@@ -129,12 +132,15 @@ impl Follow<'_> {
             match self.approve(&step.id, &gate, answer, Via::CommandLine) {
                 Ok(()) => return Ok(None),
                 Err(ClientError::Refused(why)) => self.say_refused("--approve does not count here", &why)?,
-                Err(error) => return Err(error.into()),
+                Err(error) => return self.unanswered(error, gate.sequence),
+            }
+            if self.is_gone(following, gate.sequence)? {
+                return Ok(None);
             }
         }
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !interactive || self.manner.never_ask || self.manner.quiet {
-            self.say(report::lines::waiting(run, &step, &self.call))?;
+            self.say(report::lines::waiting(&following.run, &step, &self.call))?;
             return Ok(Some(Exit::Waiting));
         }
         self.ask(following, &step, &gate)
@@ -167,10 +173,28 @@ impl Follow<'_> {
                             &why,
                         )?;
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return self.unanswered(error, gate.sequence),
                 },
             }
         }
+    }
+
+    /// Somebody else was faster: the gate of entry `sequence` does not wait any more.
+    fn is_gone(&mut self, following: &mut Following, sequence: u64) -> anyhow::Result<bool> {
+        let heard = following.wait(Some(Duration::ZERO))?;
+        self.say_entries(&following.run.plan, &heard)?;
+        Ok(following.run.open_gate().is_none_or(|(_, gate)| gate.sequence != sequence))
+    }
+
+    /// The runner ended before it answered. The journal tells whether the answer counted: if this opening of the gate
+    /// still waits once another runner lives, it is asked again.
+    fn unanswered(&mut self, error: ClientError, sequence: u64) -> anyhow::Result<Option<Exit>> {
+        if !matches!(error, ClientError::NoAnswer(..)) || self.folder.is_runner_alive()? {
+            return Err(error.into());
+        }
+        self.say(vec!["   the runner ended before it answered".to_owned()])?;
+        self.tried.remove(&sequence);
+        Ok(None)
     }
 
     fn approve(&self, step: &StepId, gate: &GateState, answer: &str, via: Via) -> Result<(), ClientError> {
