@@ -65,7 +65,12 @@ pub(crate) struct Drill {
 impl Drill {
     /// Waits for the newest run of the practice cluster that is not among `known`.
     pub(crate) fn begun(lab: &Lab, known: &[RunId]) -> Drill {
-        let runs = lab.layout.state().join("runs");
+        Drill::begun_in(&lab.layout.state(), known)
+    }
+
+    /// The same below any state directory.
+    pub(crate) fn begun_in(state: &Path, known: &[RunId]) -> Drill {
+        let runs = state.join("runs");
         let mut found = None;
         lab::wait_until("the run has a journal", || {
             found = fs::read_dir(&runs)
@@ -292,6 +297,17 @@ impl Frozen {
         &self.0
     }
 
+    /// Nobody.
+    pub(crate) fn nothing() -> Frozen {
+        Frozen(Vec::new())
+    }
+
+    /// Leaves them stopped.
+    pub(crate) fn forget(mut self) -> Frozen {
+        self.0.clear();
+        self
+    }
+
     /// Lets them go on.
     pub(crate) fn thaw(self) {}
 }
@@ -301,6 +317,11 @@ impl Drop for Frozen {
         // The last found first: a parent that goes on must not miss its children.
         self.0.iter().rev().for_each(|pid| kill(*pid, Signal::CONT));
     }
+}
+
+/// Whether there is such a process; a zombie is none.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    parent_of(pid).is_some()
 }
 
 /// The direct children of these processes.

@@ -5,7 +5,13 @@
 
 mod checks;
 mod drill;
+mod kills_abort;
 mod kills_clients;
+mod kills_disk;
+mod kills_operators;
+mod kills_runner;
+mod kills_server;
+mod kills_step;
 mod kills_support;
 mod lab;
 mod rehearsal;
