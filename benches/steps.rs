@@ -46,6 +46,7 @@ fn step(folder: &Path, argv: Vec<String>) -> Duration {
         position: 0,
         step: StepId::new("bench").unwrap(),
         attempt: 1,
+        is_lifeboat: false,
         argv,
         directory: PathBuf::from("/"),
         stdout_is_data: false,

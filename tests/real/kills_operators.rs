@@ -39,7 +39,7 @@ fn one_of_two_approvals_is_granted_and_outdated_ones_are_refused() {
     let said: Vec<String> = (0..4).map(|number| kills::said(&lab, &format!("approve-{number}.txt"))).collect();
     assert_eq!(granted, 1, "{said:?}");
     for (status, said) in ended.iter().zip(&said).filter(|(status, _)| **status != Some(0)) {
-        assert_eq!(*status, Some(2), "{said}");
+        assert!(matches!(status, Some(2 | 3)), "{status:?}: {said}");
         assert!(said.contains("is not a gate that waits") || said.contains("has no gate 'start' that waits"), "{said}");
     }
     refused(approve(sequence, seal, "main"), "'start' is not a gate that waits: it is done");

@@ -1,6 +1,7 @@
 //! The runner killed with KILL at points of a run: whoever attaches carries it on, nothing is lost, nothing runs twice.
 //!
 //! Five points by chance in `make test`, the seed printed; after every kind of entry for every step in `make prove`.
+#![expect(clippy::print_stdout, reason = "what a failed sample was is found in the test's own output")]
 
 use crate::kills_support::{self as kills, BOTH, Drill};
 use crate::lab;
