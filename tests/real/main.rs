@@ -3,6 +3,7 @@
 //! They need both installed (`make install-needs`), and fail where they are not: none is skipped.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bad_input;
 mod checks;
 mod drill;
 mod kills_abort;
@@ -14,6 +15,9 @@ mod kills_server;
 mod kills_step;
 mod kills_support;
 mod lab;
+mod production;
 mod rehearsal;
 mod terminal;
+
+mod told;
 mod who;
