@@ -67,11 +67,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 pub fn begin(context: &Context, proposal: proposal::Proposal) -> anyhow::Result<RunFolder> {
     let store = context.store()?;
     let size = proposal.restores_beside(store.root());
+    // Before the run is made: without a socket nobody could answer its gates.
+    let socket = context.socket(&proposal.run)?;
     let by = context.operator();
     // Asked before there is a run to list; its runner takes the lock for itself and keeps it.
     drop(targets::lock(&store, &proposal.plan)?);
     let (folder, _, _) = store.create_run(proposal.run, proposal.plan, by, context.host(), size)?;
-    client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
+    client::ensure_runner(&folder, &socket)?;
     Ok(folder)
 }
 
