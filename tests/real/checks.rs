@@ -37,6 +37,7 @@ impl Asked {
             ("repository", "1"),
             ("set", self.set.as_str()),
             ("timeline", "current"),
+            ("target", "latest"),
             ("production", self.production.as_str()),
         ];
         let with = usual.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

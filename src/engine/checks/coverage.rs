@@ -132,11 +132,19 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
     };
     report.put("newest-segment", segment);
     report.put("segments", newest - start + 1);
-    let gaps = gaps(&usable, start, newest);
+    let needed = needed(input.text("target")?, wal.stop, size);
+    if let Some(needed) = needed.filter(|needed| *needed > newest) {
+        let wanted = segment_at(needed, size, road.timeline_at(needed));
+        report.bad(
+            format!("the archive ends with {segment}, the target lies in {wanted} or behind it"),
+            "Choose an earlier target, or wait until that segment is archived.",
+        );
+    }
+    let gaps = gaps(&usable, start, needed.map_or(newest, |needed| needed.min(newest)));
     for (first, last) in gaps.iter().take(5) {
         let name = |index| segment_at(index, size, road.timeline_at(index));
         let what = format!("WAL is missing: {} to {} ({} segments)", name(*first), name(*last), last - first + 1);
-        report.bad(what, "Recovery ends there without an error. Choose a set behind the gap, or a target before it.");
+        report.bad(what, "Recovery ends there without an error. Choose a set behind the gap, or a target before it: an LSN, or immediate.");
     }
     if newest < index_of(wal.stop, size).unwrap_or(0) {
         let what = format!("the archive ends with {segment}, before the set's own last segment {}", wal.stop);
@@ -151,6 +159,17 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
         ));
     }
     Ok(report)
+}
+
+/// The place of the last segment that is needed, where the target says so: WAL behind it may be missing. A time, a name or
+/// a transaction may lie anywhere.
+fn needed(target: &str, stop: WalSegment, size: SegmentSize) -> Option<u64> {
+    if target == "immediate" {
+        return index_of(stop, size);
+    }
+    // Replay stops at the first record that begins there or behind it.
+    let lsn = Lsn::parse(target.strip_prefix("lsn:").unwrap_or(target)).ok()?;
+    Some(lsn.0 / size.bytes())
 }
 
 /// `current` is the set's own timeline, `latest` the greatest that has a history file, a number is itself.

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 /// The checks by name, each with the names of its arguments; all of them must be given.
 pub const CHECKS: &[(&str, &[&str])] = &[
-    ("archive-covers-target", &["stanza", "repository", "set", "timeline"]),
+    ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
     ("backup-set-usable", &["stanza", "repository", "set"]),
     ("drill-directory-free", &["directory"]),
     ("end-of-archive-reached", &["lsn", "newest-segment", "segment-bytes"]),

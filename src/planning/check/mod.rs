@@ -49,7 +49,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
     ],
     list_facts: &["pgbackrest-options", "restore-command", "target-options"],
     checks: &[
-        ("archive-covers-target", &["stanza", "repository", "set", "timeline"]),
+        ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
         ("backup-set-usable", &["stanza", "repository", "set"]),
         ("drill-directory-free", &["directory"]),
         ("end-of-archive-reached", &["lsn", "newest-segment", "segment-bytes"]),
