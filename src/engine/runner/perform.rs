@@ -4,6 +4,7 @@ use super::{Input, Runner, RunnerError};
 use crate::domain::event::{Finding, RunEvent, StepResult, Verdict};
 use crate::domain::facts::Facts;
 use crate::domain::plan::{Argument, CommandLine, Step, StepId, StepKind};
+use crate::domain::text;
 use crate::engine::processes::{self, Mark};
 use crate::engine::step_process::{self, StartError, StepSpec};
 use crate::engine::{
@@ -94,10 +95,10 @@ impl Runner {
     /// The final argument list and environment. Values of secrets come from the runner's own environment.
     fn resolve(&self, command: &CommandLine) -> Result<(Vec<String>, BTreeMap<String, String>), String> {
         let plan = &self.run.plan;
-        let text = |argument: &Argument| {
+        let final_text = |argument: &Argument| {
             argument.resolved().ok_or_else(|| format!("'{argument}' waits for a value that was not captured"))
         };
-        let argv = command.argv.iter().map(text).collect::<Result<Vec<String>, String>>()?;
+        let argv = command.argv.iter().map(final_text).collect::<Result<Vec<String>, String>>()?;
         let mut environment = plan.environment.clone();
         for name in &plan.secret_environment {
             let value = self.equipment.environment.real.get(name).ok_or_else(|| {
@@ -106,7 +107,7 @@ impl Runner {
             environment.insert(name.clone(), value.clone());
         }
         for (name, value) in &command.env {
-            environment.insert(name.clone(), text(value)?);
+            environment.insert(name.clone(), final_text(value)?);
         }
         Ok((argv, environment))
     }
@@ -138,9 +139,11 @@ impl Runner {
         self.reading = Some(step.clone());
         let (inbox, plan, surroundings) = (self.inbox.clone(), self.run.plan.clone(), self.surroundings());
         std::thread::spawn(move || {
-            // Without programs to ask nothing is known: everything approved counts as changed.
-            let facts =
-                surroundings.map_or_else(|_| Facts::default(), |surroundings| facts::read(&plan, &surroundings));
+            // Without programs to ask nothing can be read again: that is a difference of its own, and the gate says which.
+            let facts = match surroundings {
+                Ok(surroundings) => facts::read(&plan, &surroundings),
+                Err(error) => unread(plan.facts, &error),
+            };
             let _ = inbox.send(Input::Facts(step, facts));
         });
     }
@@ -189,4 +192,10 @@ impl Runner {
 /// Whether a command is a helper of this very program, as plans name it.
 fn is_lifeboat(argv: &[String]) -> bool {
     identity::program_to_show().is_ok_and(|own| argv.first().is_some_and(|program| own.as_os_str() == program.as_str()))
+}
+
+/// The facts of the plan, with the reason why nothing of them could be read again.
+fn unread(mut facts: Facts, error: &SurroundingsError) -> Facts {
+    facts.identity.insert("nothing can be read again".to_owned(), text::clean(&error.to_string()));
+    facts
 }
