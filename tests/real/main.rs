@@ -7,6 +7,7 @@ mod bad_input;
 mod checks;
 mod drill;
 mod kills_abort;
+mod false_success;
 mod kills_clients;
 mod kills_disk;
 mod kills_operators;

@@ -54,6 +54,12 @@ pub(crate) struct Drill {
 }
 
 impl Drill {
+    /// The run in this folder.
+    pub(crate) fn of(told: Told, folder: PathBuf) -> Drill {
+        let (run, gates) = fold(&folder);
+        Drill { told, run, folder, gates }
+    }
+
     /// The one step and its state.
     #[track_caller]
     pub(crate) fn state(&self, step: &str) -> &StepState {
@@ -138,8 +144,7 @@ pub(crate) fn drill_with(lab: &Lab, settings: &Path, options: &[&str]) -> Drill 
     let told = lifeboat_with(settings, &[&["run", "restore-drill", "--json"][..], options].concat());
     let new: Vec<PathBuf> = runs(lab).into_iter().filter(|folder| !before.contains(folder)).collect();
     assert_eq!(new.len(), 1, "no run was begun: {told:?}");
-    let (run, gates) = fold(&new[0]);
-    Drill { told, run, folder: new[0].clone(), gates }
+    Drill::of(told, new[0].clone())
 }
 
 /// All runs' folders. A test begins one drill at a time in a lab.
