@@ -119,7 +119,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (vec!["attach"], "<RUN>"),
         (vec!["resolve", "7Q2K", "restore", "maybe"], "done"),
         (vec!["drill", "--report"], "--report <FILE>"),
-        (vec!["inventory", "--json", "--ascii"], "cannot be used with"),
+        (vec!["plan", "restore-drill", "--json", "--shell"], "cannot be used with"),
         (vec!["completions", "teletype"], "bash"),
         (vec!["transcript", "7Q2K", "--format", "papyrus"], "markdown"),
     ] {

@@ -87,7 +87,7 @@ fn tell(context: &Context, args: &Args, folder: &RunFolder) -> anyhow::Result<()
         replace_file::replace(file, page.as_bytes(), METRICS_MODE)?;
     }
     if let Some(file) = &args.report {
-        write_report(context, folder, file)?;
+        write_report(context, folder, file, REPORT_MODE)?;
     }
     Ok(())
 }
@@ -120,14 +120,14 @@ fn last_done(context: &Context, run: &Run) -> anyhow::Result<Option<chrono::Date
     Ok(done.map(|found| found.drill.at))
 }
 
-/// Writes a run's transcript to a file, as Markdown.
+/// Writes a run's transcript to a file of this mode, as Markdown.
 ///
 /// # Errors
 /// When the run can't be read or the file can't be written.
-pub fn write_report(context: &Context, folder: &RunFolder, file: &Path) -> anyhow::Result<()> {
+pub fn write_report(context: &Context, folder: &RunFolder, file: &Path, mode: u32) -> anyhow::Result<()> {
     let redact = context.redactor();
     let mut text = Vec::new();
     transcript::write(folder, transcript::Format::Markdown, &|text: &str| redact(text), &mut text)?;
-    replace_file::replace(file, &text, REPORT_MODE)?;
+    replace_file::replace(file, &text, mode)?;
     Ok(())
 }

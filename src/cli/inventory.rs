@@ -1,6 +1,7 @@
 //! `lifeboat inventory`: the backup sets there are, as a table or as JSON.
 
-use super::{Context, Exit, terminal};
+use super::terminal::{self, Letters};
+use super::{Context, Exit};
 use crate::engine::{clock, drills, look};
 use crate::report::inventory::{self, Layout};
 use anyhow::Context as _;
@@ -12,9 +13,6 @@ pub struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-    /// Print nothing but ASCII.
-    #[arg(long, conflicts_with = "json")]
-    ascii: bool,
 }
 
 /// Runs the subcommand.
@@ -30,7 +28,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         };
         serde_json::to_string_pretty(&inventory::json(&inventory, &drills))? + "\n"
     } else {
-        inventory::table(&inventory, clock::now().to_utc(), Layout { width: terminal::columns(), ascii: args.ascii })
+        let layout = Layout { width: terminal::columns(), ascii: Letters::of(context) == Letters::Ascii };
+        inventory::table(&inventory, clock::now().to_utc(), layout)
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("writing the inventory")?;
     Ok(Exit::Done)

@@ -141,14 +141,15 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
 
 /// What is going to happen, and what the gates want.
 const INTRODUCTION: &str = "
-The practice cluster runs. Nothing of this host's own PostgreSQL and pgBackRest is touched.
-
-What comes now is a real restore drill on it, as `lifeboat run restore-drill` does it on a real host:
-  1. the plan, every command as it will run, and checks that change nothing
+The practice cluster runs. Nothing of this host's own PostgreSQL and pgBackRest
+is touched. What comes now is a real restore drill on it, just as on a real host
+  lifeboat run restore-drill
+  1. checks, which change nothing
   2. the gate 'start': type  main  (the stanza's name), then Enter
   3. restore, a server of its own without a TCP port, replay of WAL, queries
-  4. the gate 'remove-gate': type  main  again; then the drill's directory is removed
-Enter alone, typing ahead and pasting approve nothing. Esc leaves a gate waiting; here that ends the rehearsal.
+  4. the gate 'remove-gate': type  main  again; the drill's directory is removed
+Enter alone, typing ahead and pasting approve nothing. Esc leaves a gate
+waiting; here that ends the rehearsal.
 
 ";
 
@@ -158,15 +159,18 @@ fn tell(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// For whoever rehearsed, who need not be the owner of the practice cluster; it tells of nothing else.
+const TRANSCRIPT_MODE: u32 = 0o644;
+
 /// Keeps the transcript when the practice cluster is removed: beside it, or where that is closed in the temporary directory.
 fn keep_transcript(practice: &Context, directory: &Path, folder: &RunFolder) -> anyhow::Result<PathBuf> {
     let name = format!("lifeboat-transcript-{}.md", folder.id);
     let beside = directory.parent().unwrap_or(directory).join(&name);
-    if super::drill::write_report(practice, folder, &beside).is_ok() {
+    if super::drill::write_report(practice, folder, &beside, TRANSCRIPT_MODE).is_ok() {
         return Ok(beside);
     }
     let file = std::env::temp_dir().join(name);
-    super::drill::write_report(practice, folder, &file)?;
+    super::drill::write_report(practice, folder, &file, TRANSCRIPT_MODE)?;
     Ok(file)
 }
 

@@ -1,5 +1,6 @@
 //! `lifeboat status`: one line about a run, to paste into an incident channel.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::run::Run;
 use crate::engine::clock;
@@ -45,11 +46,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         writeln!(out, "{}", serde_json::to_string_pretty(&json!({ "schema": 1, "runs": runs }))?)?;
         return Ok(Exit::Done);
     }
+    let letters = Letters::of(context);
     if runs.is_empty() {
         writeln!(out, "No run on this host yet.")?;
     }
     for status in statuses {
-        writeln!(out, "{}", status.line())?;
+        writeln!(out, "{}", letters.show(&status.line()))?;
     }
     Ok(Exit::Done)
 }

@@ -145,10 +145,7 @@ fn an_unattended_drill_tells_what_was_proven_and_leaves_nothing_else() {
     let line = ends_with(&lab, 0, &["status"]);
     assert!(line.contains(": done "), "{line}");
     let shown = ends_with(&lab, 0, &["attach", drill["run"].as_str().unwrap()]);
-    assert!(
-        shown.contains("what was proven") && shown.contains("--settings") && shown.contains(" transcript "),
-        "{shown}"
-    );
+    assert!(shown.contains(" DONE ") && shown.contains("--settings") && shown.contains(" transcript "), "{shown}");
 }
 
 #[test]
