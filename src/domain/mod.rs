@@ -3,7 +3,9 @@
 //! Nothing in this floor opens a file, starts a process, reads the clock or draws a random number;
 //! times and readings come in as arguments. It uses nothing above it.
 
+pub mod auto_conf;
 pub mod control_data;
+pub mod control_file;
 pub mod digest;
 pub mod event;
 pub mod facts;
@@ -17,8 +19,10 @@ pub mod rate;
 pub mod recovery_log;
 pub mod restore_log;
 pub mod run;
+pub mod running_xacts;
 pub mod secrets;
 pub mod status;
 pub mod text;
 pub mod version;
 pub mod wal;
+pub mod wal_page;
