@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod extract;
+pub mod keeping;
 pub mod machine;
 pub mod parameters;
 pub mod plan;

@@ -14,7 +14,7 @@
 
 mod conf;
 mod remove;
-mod walk;
+pub(crate) mod walk;
 
 pub use remove::{Removed, remove_marked};
 pub use walk::{mount_points_in, symlink_in};
@@ -166,14 +166,7 @@ impl DrillDirectory {
 /// # Errors
 /// [`DrillDirectoryError`]: a symbolic link in the path, content that is not this run's, another owner.
 pub fn prepare(run: &RunId, directory: &Path) -> Result<DrillDirectory, DrillDirectoryError> {
-    let (parent, name) = walk::parent_and_name(directory)?;
-    let parent = walk::open(parent, walk::Missing::Make)?;
-    match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(DrillDirectoryError::system(directory, "making the directory")(errno)),
-    }
-    let root = walk::open_child(&parent, name, directory)?;
-    adopt(run, directory, &root)?;
+    let (root, parent) = mark(run, directory)?;
     let drill = DrillDirectory::at(directory);
     for name in DIRECTORIES {
         make_directory(&root, name, &directory.join(name))?;
@@ -188,6 +181,24 @@ pub fn prepare(run: &RunId, directory: &Path) -> Result<DrillDirectory, DrillDir
     Ok(drill)
 }
 
+/// Makes a directory, 0700, marks it as `run`'s before anything else is in it, and returns it with its parent, both open.
+/// One that carries the mark already is taken as it is. What is marked can be removed with [`remove_marked`].
+///
+/// # Errors
+/// As [`prepare`].
+pub(crate) fn mark(run: &RunId, directory: &Path) -> Result<(OwnedFd, OwnedFd), DrillDirectoryError> {
+    let (parent_path, name) = walk::parent_and_name(directory)?;
+    let parent = walk::open(parent_path, walk::Missing::Make)?;
+    match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(DrillDirectoryError::system(directory, "making the directory")(errno)),
+    }
+    let root = walk::open_child(&parent, name, directory)?;
+    adopt(run, directory, &root)?;
+    sync(&parent, directory)?;
+    Ok((root, parent))
+}
+
 /// Makes sure that the directory is ours and empty or already this run's, and marks it.
 fn adopt(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirectoryError> {
     let taken = |why: String| DrillDirectoryError::Taken { path: directory.to_owned(), why };
@@ -196,11 +207,13 @@ fn adopt(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirec
     if stat.st_uid != own {
         return Err(taken(format!("belongs to uid {}, not to this user ({own})", stat.st_uid)));
     }
-    match marker(root, directory)? {
+    match marker(root, directory)?.filter(|found| !found.is_empty()) {
         Some(found) if found == run.as_str() => {}
         Some(found) => return Err(taken(format!("belongs to the run {found}"))),
         None => {
-            if let Some(name) = walk::names(root, directory)?.first() {
+            // an empty marker: killed between making and writing it
+            let names = walk::names(root, directory)?;
+            if let Some(name) = names.iter().find(|name| name.to_bytes() != MARKER.as_bytes() || !is_empty(root)) {
                 return Err(taken(format!("holds {}", clean(&String::from_utf8_lossy(name.to_bytes())))));
             }
             // first of all: from here on an interrupted run's remains can be removed by their mark
@@ -212,7 +225,7 @@ fn adopt(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirec
 }
 
 /// The run a directory is marked with; `None` without a marker. Anything but a plain file of ours is no marker.
-fn marker(root: &OwnedFd, directory: &Path) -> Result<Option<String>, DrillDirectoryError> {
+pub(crate) fn marker(root: &OwnedFd, directory: &Path) -> Result<Option<String>, DrillDirectoryError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = match rustix::fs::openat(root, MARKER, flags, Mode::empty()) {
         Ok(file) => file,
@@ -228,6 +241,11 @@ fn marker(root: &OwnedFd, directory: &Path) -> Result<Option<String>, DrillDirec
     let mut bytes = [0u8; 64];
     let length = rustix::io::read(&file, &mut bytes).map_err(DrillDirectoryError::system(at(), "reading it"))?;
     Ok(Some(clean(String::from_utf8_lossy(&bytes[..length]).trim())))
+}
+
+fn is_empty(root: &OwnedFd) -> bool {
+    rustix::fs::statat(root, MARKER, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| stat.st_size == 0 && rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file())
 }
 
 fn make_directory(parent: &OwnedFd, name: &str, path: &Path) -> Result<(), DrillDirectoryError> {

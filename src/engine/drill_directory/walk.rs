@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// What to do about a part of the path that does not exist.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(crate) enum Missing {
     /// Make it, 0700.
     Make,
     /// Fail.
@@ -24,7 +24,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::
 const PASSING: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The parent and the last part of an absolute path without `..`.
-pub(super) fn parent_and_name(path: &Path) -> Result<(&Path, &OsStr), DrillDirectoryError> {
+pub(crate) fn parent_and_name(path: &Path) -> Result<(&Path, &OsStr), DrillDirectoryError> {
     let refuse = |why: &str| DrillDirectoryError::Path { path: path.to_owned(), why: why.to_owned() };
     if !path.is_absolute() {
         return Err(refuse("is not an absolute path"));
@@ -37,7 +37,7 @@ pub(super) fn parent_and_name(path: &Path) -> Result<(&Path, &OsStr), DrillDirec
 }
 
 /// Opens a directory, every part from its parent.
-pub(super) fn open(path: &Path, missing: Missing) -> Result<OwnedFd, DrillDirectoryError> {
+pub(crate) fn open(path: &Path, missing: Missing) -> Result<OwnedFd, DrillDirectoryError> {
     let mut at = PathBuf::from("/");
     let mut directory =
         rustix::fs::open("/", PASSING, Mode::empty()).map_err(DrillDirectoryError::system("/", "opening it"))?;
@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<OwnedFd, DrillDirect
 }
 
 /// Opens a directory in another one; a link in its place is an error.
-pub(super) fn open_child(
+pub(crate) fn open_child(
     parent: &OwnedFd,
     name: impl rustix::path::Arg,
     path: &Path,
@@ -87,7 +87,7 @@ fn is_symlink(path: &Path) -> bool {
 }
 
 /// The names in a directory, `.` and `..` left out.
-pub(super) fn names(directory: &OwnedFd, path: &Path) -> Result<Vec<CString>, DrillDirectoryError> {
+pub(crate) fn names(directory: &OwnedFd, path: &Path) -> Result<Vec<CString>, DrillDirectoryError> {
     let failed = |errno| DrillDirectoryError::system(path, "listing it")(errno);
     let mut found = Vec::new();
     for entry in Dir::read_from(directory).map_err(failed)? {
@@ -139,7 +139,7 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
 }
 
 /// A name below a path, for messages and for `/proc`.
-pub(super) fn below(path: &Path, name: &CString) -> PathBuf {
+pub(crate) fn below(path: &Path, name: &CString) -> PathBuf {
     path.join(OsStr::from_bytes(name.to_bytes()))
 }
 
