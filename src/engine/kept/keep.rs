@@ -171,6 +171,8 @@ pub(super) fn copy_to(
     for found in walk::names(&directory, chest)? {
         let path = walk::below(chest, &found);
         if found.to_bytes().starts_with(b"copying-") && path != own {
+            // completes a mark that was begun
+            drop(mark(run, &path)?);
             remove_marked(run, &path)?;
         }
     }

@@ -124,6 +124,8 @@ pub fn read_record(run: &RunId, home: &Path) -> Result<Option<Record>, KeptError
     let directory = walk::open(home, Missing::Fail)?;
     match drill_directory::marker(&directory, home)? {
         Some(found) if found == run.as_str() => {}
+        // killed between making and writing the mark: nothing else was done yet
+        Some(found) if found.is_empty() && path.symlink_metadata().is_err() => return Ok(None),
         Some(found) => return Err(refuse(format!("its directory belongs to the run {found}, not {run}"))),
         None => return Err(refuse(format!("its directory has no {MARKER} of this user"))),
     }
