@@ -199,11 +199,7 @@ fn includes(file: &Path, wanted: &mut BTreeSet<PathBuf>, depth: usize) {
         let value = rest.trim_matches([' ', '\t', '=', '\'']);
         let path = folder.join(value);
         match word.to_ascii_lowercase().as_str() {
-            "include" | "include_if_exists" => {
-                if wanted.insert(path.clone()) {
-                    includes(&path, wanted, depth + 1);
-                }
-            }
+            "include" | "include_if_exists" if wanted.insert(path.clone()) => includes(&path, wanted, depth + 1),
             "include_dir" => {
                 let conf = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "conf");
                 for path in neighbours(&path).into_iter().filter(conf) {
