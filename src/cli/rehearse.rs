@@ -1,8 +1,10 @@
 //! `lifeboat rehearse`: builds a practice cluster and leads through a drill on it.
 
+mod accident;
+
 use super::{Context, Exit, Globals};
 use crate::engine::drills;
-use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER};
+use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER, Scenario, Score};
 use crate::engine::store::RunFolder;
 use anyhow::Context as _;
 use std::io::{self, Write};
@@ -26,6 +28,19 @@ pub struct Args {
     /// Build without the writer: the shop sells nothing on its own.
     #[arg(long, conflicts_with = "stop")]
     no_writer: bool,
+    /// What happens to it: deleted-rows, dropped-table or lost-data-directory. It is then left running, for you to
+    /// recover (default: nothing happens, and a restore drill follows).
+    #[arg(long, conflicts_with_all = ["stop", "no_writer"])]
+    scenario: Option<Scenario>,
+    /// Let it happen to the practice cluster in this directory, whose server runs (default: deleted-rows).
+    #[arg(long = "break", value_name = "DIR", conflicts_with_all = ["directory", "no_console", "no_writer", "stop"])]
+    broken: Option<PathBuf>,
+    /// Draw the accident's chances from this number.
+    #[arg(long, hide = true)]
+    seed: Option<u64>,
+    /// After a recovery: say what came back to the practice cluster in this directory, against the best possible.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["directory", "no_console", "no_writer", "stop", "scenario", "broken"])]
+    score: Option<PathBuf>,
     /// End the practice cluster in this directory and remove it.
     #[arg(long, value_name = "DIR")]
     stop: Option<PathBuf>,
@@ -45,7 +60,7 @@ struct Ready<'a> {
     settings: &'a Path,
     scenario: &'a str,
     ready_seconds: Option<f64>,
-    score: Option<()>,
+    score: Option<&'a Score>,
 }
 
 /// Runs the subcommand.
@@ -56,8 +71,14 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if let Some(directory) = &args.stop {
         return stop(directory, args);
     }
+    if let Some(directory) = &args.score {
+        return accident::score(directory, args);
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_signals(Arc::clone(&interrupted))?;
+    if let Some(directory) = &args.broken {
+        return accident::happen(&mut Rehearsal::open(directory)?, args, &interrupted);
+    }
     let options = BuildOptions {
         directory: args.directory.clone(),
         bin_directory: None,
@@ -70,7 +91,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         // A closed terminal must not keep the build from ending what it started.
         let _ = writeln!(io::stderr().lock(), "[{:5.1} s] {line}", started.elapsed().as_secs_f64());
     };
-    let rehearsal = match rehearsal::build(&options, &mut progress) {
+    let mut rehearsal = match rehearsal::build(&options, &mut progress) {
         Ok(rehearsal) => rehearsal,
         Err(RehearsalError::Interrupted) => {
             progress("interrupted");
@@ -79,6 +100,13 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     progress("ready");
+    if args.scenario.is_some() {
+        let outcome = accident::happen(&mut rehearsal, args, &interrupted);
+        if !matches!(outcome, Ok(Exit::Done)) {
+            rehearsal.stop().and_then(|()| rehearsal.remove())?;
+        }
+        return outcome;
+    }
     if args.no_console {
         say(&rehearsal, args.json)?;
         return Ok(Exit::Done);
@@ -207,23 +235,28 @@ fn watch_signals(interrupted: Arc<AtomicBool>) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn say_json(rehearsal: &Rehearsal, score: Option<&Score>) -> anyhow::Result<()> {
+    let ready = Ready {
+        schema: 1,
+        directory: &rehearsal.layout.directory,
+        settings: &rehearsal.layout.settings(),
+        scenario: &rehearsal.marker.scenario,
+        ready_seconds: rehearsal.marker.ready_seconds,
+        score,
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, &ready)?;
+    writeln!(out)?;
+    Ok(())
+}
+
 fn say(rehearsal: &Rehearsal, json: bool) -> anyhow::Result<()> {
+    if json {
+        return say_json(rehearsal, None);
+    }
     let layout = &rehearsal.layout;
     let settings = layout.settings();
     let mut out = io::stdout().lock();
-    if json {
-        let ready = Ready {
-            schema: 1,
-            directory: &layout.directory,
-            settings: &settings,
-            scenario: &rehearsal.marker.scenario,
-            ready_seconds: rehearsal.marker.ready_seconds,
-            score: None,
-        };
-        serde_json::to_writer(&mut out, &ready)?;
-        writeln!(out)?;
-        return Ok(());
-    }
     let (directory, settings) = (layout.directory.display(), settings.display());
     let psql = rehearsal.marker.bin_directory.join("psql");
     writeln!(

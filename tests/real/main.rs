@@ -3,11 +3,12 @@
 //! They need both installed (`make install-needs`), and fail where they are not: none is skipped.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accident;
 mod bad_input;
 mod checks;
 mod drill;
-mod kills_abort;
 mod false_success;
+mod kills_abort;
 mod kills_clients;
 mod kills_disk;
 mod kills_operators;
@@ -19,6 +20,5 @@ mod lab;
 mod production;
 mod rehearsal;
 mod terminal;
-
 mod told;
 mod who;

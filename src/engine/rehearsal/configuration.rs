@@ -9,6 +9,9 @@ use crate::engine::rehearsal::marker::Marker;
 pub const STANZA: &str = "main";
 /// Name of the database.
 pub const DATABASE: &str = "shop";
+/// The zone in which people speak of time in the practice cluster: one without daylight saving, and not UTC, since
+/// taking one for the other is a mistake worth making here first.
+pub const TIMEZONE: chrono_tz::Tz = chrono_tz::Europe::Istanbul;
 /// The superuser of the practice cluster.
 pub const SUPERUSER: &str = "postgres";
 
@@ -102,6 +105,9 @@ owner = \"{owner}\"
 directory = \"{state}\"
 runtime_directory = \"{runtime}\"
 
+[operator]
+timezone = \"{zone}\"
+
 [drill]
 directory = \"{drills}\"
 database = \"{DATABASE}\"
@@ -114,6 +120,7 @@ probe_sql = \"SELECT count(*) AS orders, max(order_id) AS newest_order, max(plac
         state = layout.state().display(),
         runtime = layout.runtime().display(),
         drills = layout.drills().display(),
+        zone = TIMEZONE.name(),
     )
 }
 
@@ -144,6 +151,7 @@ mod tests {
         let settings = Settings::parse(&lifeboat(&layout, &marker), Path::new("/srv/practice/lifeboat.toml")).unwrap();
         assert_eq!(settings.pgbackrest.config.as_deref(), Some(Path::new("/srv/practice/pgbackrest.conf")));
         assert_eq!(settings.pgbackrest.stanza.as_deref(), Some(STANZA));
+        assert_eq!(settings.operator.timezone, Some(TIMEZONE));
         assert_eq!(settings.postgres.owner.as_deref(), Some("postgres"));
         assert_eq!(settings.state.runtime_directory.as_deref(), Some(Path::new("/tmp/lb-1/runtime")));
         assert_eq!(settings.drill.directory.as_deref(), Some(Path::new("/srv/practice/drills")));

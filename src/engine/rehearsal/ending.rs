@@ -56,6 +56,20 @@ pub(super) fn end_processes(directories: &[&Path]) -> Result<(), RehearsalError>
     if left.is_empty() { Ok(()) } else { Err(RehearsalError::StillRunning(left.join(","))) }
 }
 
+/// Ends the servers that work in these directories as a dying host does: at once, nothing written, and with them the
+/// archiver's pgbackrest and whoever else works there.
+pub(super) fn end_abruptly(directories: &[&Path]) -> Result<(), RehearsalError> {
+    let servers = |role: &Role| *role == Role::Postmaster;
+    end(&members(directories, servers), &[(Signal::QUIT, IMMEDIATE), (Signal::KILL, POLITE)]);
+    let rest = |role: &Role| matches!(role, Role::Backend | Role::Helper);
+    end(&members(directories, rest), &[(Signal::TERM, POLITE), (Signal::KILL, POLITE)]);
+    let left: Vec<String> = members(directories, |role| *role != Role::Lifeboat)
+        .iter()
+        .map(|member| member.pid.as_raw_nonzero().to_string())
+        .collect();
+    if left.is_empty() { Ok(()) } else { Err(RehearsalError::StillRunning(left.join(","))) }
+}
+
 /// Sends each signal to all that still live, and waits for them until its time is over.
 fn end(members: &[Member], signals: &[(Signal, Duration)]) {
     for (signal, patience) in signals {

@@ -74,6 +74,9 @@ pub enum RehearsalError {
     /// The writer did not report its first acknowledged order.
     #[error("the writer did not commit its first order: {0}")]
     Writer(String),
+    /// The accident could not be caused, or what is known of it can't be read.
+    #[error("the rehearsal's accident: {0}")]
+    Accident(String),
     /// Processes of the practice cluster could not be ended.
     #[error(
         "processes of the practice cluster are still alive after KILL: {0}. Nothing was removed; look at them with `ps -fp`"

@@ -86,6 +86,26 @@ impl Layout {
     pub fn acknowledged(&self) -> PathBuf {
         self.writer().join("acknowledged.jsonl")
     }
+    /// What the writer could not do, and why: one JSON object a line.
+    #[must_use]
+    pub fn failures(&self) -> PathBuf {
+        self.writer().join("failures.jsonl")
+    }
+    /// The accident's folder: the page, and the truth that is opened for the score.
+    #[must_use]
+    pub fn accident(&self) -> PathBuf {
+        self.directory.join("accident")
+    }
+    /// The text that the engineer on call gets.
+    #[must_use]
+    pub fn page(&self) -> PathBuf {
+        self.accident().join("page.txt")
+    }
+    /// What really happened.
+    #[must_use]
+    pub fn truth(&self) -> PathBuf {
+        self.accident().join("truth.json")
+    }
     /// The server's socket directory.
     #[must_use]
     pub fn sockets(&self) -> PathBuf {

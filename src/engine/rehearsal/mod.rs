@@ -5,23 +5,33 @@
 //! environment of its own for every program. What it makes carries a marker file, and only what carries one
 //! is ever ended or removed.
 
+mod accident;
 mod build;
 mod configuration;
 mod ending;
 mod error;
 mod layout;
 mod marker;
+mod page;
 mod programs;
+mod scenario;
+mod score;
 mod shop;
+mod truth;
+mod wal_records;
 pub mod writer;
 
+pub use accident::{AccidentOptions, cause};
 pub use build::{BuildOptions, build};
-pub use configuration::{DATABASE, STANZA, SUPERUSER};
+pub use configuration::{DATABASE, STANZA, SUPERUSER, TIMEZONE};
 pub use error::RehearsalError;
 pub use layout::Layout;
 pub use marker::{MARKER, Marker};
 pub use programs::Programs;
+pub use scenario::Scenario;
+pub use score::{Score, score};
 pub use shop::{CUSTOMERS, ORDERS};
+pub use truth::{Acknowledged, Baseline, Blow, Commit, Truth};
 
 use std::ffi::OsString;
 use std::fs;

@@ -4,6 +4,9 @@
 //! `writer/acknowledged.jsonl`. What is in that file was promised to a customer: after a recovery it says
 //! which rows had to come back and which were lost. A row can be in the table without a line here (the
 //! writer died in between); a line here without a row is a lost promise.
+//!
+//! What fails goes to `writer/failures.jsonl`, and the shop does what still works: orders that are paid later,
+//! else new customers only.
 
 use crate::engine::rehearsal::Rehearsal;
 use crate::engine::rehearsal::configuration::DATABASE;
@@ -25,22 +28,56 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Pause before a lost server is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// One order with its payment in one transaction, then one line about the acknowledged commit.
+/// What the shop does, best first: the next is tried where one fails. Each is one statement, so one transaction, that
+/// gives the names after it. The times are those of the row, so that a row can be told from a later one with the same
+/// number: a recovered sequence hands out numbers again.
+const WORK: [(&str, &[&str]); 3] = [
+    (
+        "WITH placed AS (
+  INSERT INTO orders (customer_id, status, total_cents)
+  SELECT customer_id, 'paid', 500 + floor(random() * 20000)::int FROM customers
+  WHERE customer_id >= (SELECT 1 + floor(random() * (SELECT max(customer_id) FROM customers)))
+  ORDER BY customer_id LIMIT 1
+  RETURNING order_id, total_cents, placed_at
+), paid AS (
+  INSERT INTO payments (order_id, amount_cents, method) SELECT order_id, total_cents, 'card' FROM placed
+  RETURNING payment_id
+)
+SELECT order_id, payment_id, placed_at AS at, txid_current() AS xid FROM placed, paid",
+        &["order_id", "payment_id"],
+    ),
+    (
+        "INSERT INTO orders (customer_id, total_cents)
+VALUES (1 + floor(random() * 2000)::int, 500 + floor(random() * 20000)::int)
+RETURNING order_id, placed_at AS at, txid_current() AS xid",
+        &["order_id"],
+    ),
+    (
+        "INSERT INTO customers (email, full_name, city)
+VALUES ('guest-' || md5(random()::text || clock_timestamp()) || '@example.org', 'Guest', 'Cork')
+RETURNING customer_id, created_at AS at, txid_current() AS xid",
+        &["customer_id"],
+    ),
+];
+
+/// The text for psql that does one piece of work and prints one line: the acknowledged commit or the failure.
 ///
 /// `committed_at` is the time in the commit record; `lsn` is the position right after the commit was
-/// acknowledged, at or after the commit record.
-const ORDER: &str = "BEGIN;
-INSERT INTO orders (customer_id, status, total_cents)
-SELECT customer_id, 'paid', 500 + floor(random() * 20000)::int FROM customers
-WHERE customer_id >= (SELECT 1 + floor(random() * (SELECT max(customer_id) FROM customers)))
-ORDER BY customer_id LIMIT 1
-RETURNING order_id, total_cents, txid_current() AS xid \\gset
-INSERT INTO payments (order_id, amount_cents, method) VALUES (:order_id, :total_cents, 'card')
-RETURNING payment_id \\gset
-COMMIT;
-SELECT json_build_object('order_id', :order_id, 'payment_id', :payment_id, 'xid', :xid,
-  'committed_at', pg_xact_commit_timestamp(:'xid'::xid), 'lsn', pg_current_wal_insert_lsn());
-";
+/// acknowledged, at or after the commit record; `timeline` is the one that the server writes.
+fn in_psql(statement: &str, numbers: &[&str]) -> String {
+    let numbers: String = numbers.iter().map(|name| format!("'{name}', :{name}, ")).collect();
+    format!(
+        "{statement} \\gset
+\\if :ERROR
+SELECT json_build_object('failed', :'LAST_ERROR_MESSAGE', 'sqlstate', :'LAST_ERROR_SQLSTATE', 'at', now());
+\\else
+SELECT json_build_object({numbers}'at', :'at'::timestamptz, 'xid', :xid,
+  'committed_at', pg_xact_commit_timestamp(:'xid'::xid), 'lsn', pg_current_wal_insert_lsn(),
+  'timeline', ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int);
+\\endif
+"
+    )
+}
 
 /// Starts the writer as a process of its own and waits until its first order is acknowledged.
 ///
@@ -72,6 +109,15 @@ pub(super) fn start(rehearsal: &Rehearsal) -> Result<(), RehearsalError> {
     Err(RehearsalError::Writer(format!("{status}; {}", crate::domain::text::clean(&note))))
 }
 
+/// Whether a writer is at work in this practice cluster.
+///
+/// # Errors
+/// When its lock can't be opened.
+pub(super) fn at_work(rehearsal: &Rehearsal) -> Result<bool, RehearsalError> {
+    let held = append(&rehearsal.layout.writer().join("lock"))?;
+    Ok(rustix::fs::flock(&held, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
 /// Is the writer: leaves the caller's session, writes a ready byte to standard output with the first acknowledged
 /// order, and goes on until TERM, INT or HUP, or until the practice cluster is gone. A lost server is asked again
 /// every second.
@@ -100,6 +146,7 @@ fn append(path: &Path) -> Result<File, RehearsalError> {
 struct Writer {
     rehearsal: Rehearsal,
     acknowledged: File,
+    failures: File,
     reported: bool,
 }
 
@@ -127,7 +174,8 @@ impl Signals {
 impl Writer {
     fn open(rehearsal: Rehearsal) -> Result<Self, RehearsalError> {
         let acknowledged = append(&rehearsal.layout.acknowledged())?;
-        Ok(Self { rehearsal, acknowledged, reported: false })
+        let failures = append(&rehearsal.layout.failures())?;
+        Ok(Self { rehearsal, acknowledged, failures, reported: false })
     }
 
     async fn go_on(mut self) -> Result<(), RehearsalError> {
@@ -148,6 +196,8 @@ impl Writer {
         let psql = self.rehearsal.marker.bin_directory.join("psql");
         let mut child = tokio::process::Command::new(&psql)
             .args(self.rehearsal.psql_arguments("shop_app", DATABASE))
+            // A failure is noted, and the next customer served.
+            .args(["-v", "ON_ERROR_STOP=0"])
             .env_clear()
             .envs(programs::environment(&self.rehearsal.layout.directory, &self.rehearsal.marker.owner))
             .stdin(Stdio::piped())
@@ -159,26 +209,41 @@ impl Writer {
             return Ok(Ended::Lost);
         };
         let mut lines = BufReader::new(stdout).lines();
+        let mut work = 0;
         let ended = loop {
-            let order = async {
-                stdin.write_all(ORDER.as_bytes()).await?;
+            let (statement, numbers) = WORK[work];
+            let answer = async {
+                stdin.write_all(in_psql(statement, numbers).as_bytes()).await?;
                 stdin.flush().await?;
                 lines.next_line().await
             };
-            tokio::select! {
-                line = order => match line {
-                    Ok(Some(line)) => self.note(&line)?,
-                    Ok(None) | Err(_) => break Ended::Lost,
-                },
+            let line = tokio::select! {
+                line = answer => line,
                 () = signals.any() => break Ended::Asked,
-            }
-            tokio::select! { () = tokio::time::sleep(PAUSE) => {}, () = signals.any() => break Ended::Asked }
+            };
+            let Ok(Some(line)) = line else { break Ended::Lost };
+            work = if line.starts_with("{\"failed\"") {
+                self.note_failure(&line)?;
+                (work + 1) % WORK.len()
+            } else {
+                self.note(&line)?;
+                0
+            };
+            // The next best thing is tried at once; then everything from the start.
+            let pause = if work == 0 { PAUSE } else { Duration::ZERO };
+            tokio::select! { () = tokio::time::sleep(pause) => {}, () = signals.any() => break Ended::Asked }
         };
         drop(stdin);
         if tokio::time::timeout(Duration::from_secs(2), child.wait()).await.is_err() {
             child.kill().await.map_err(RehearsalError::io("cannot end", &psql))?;
         }
         Ok(ended)
+    }
+
+    /// Appends what could not be done, and why.
+    fn note_failure(&mut self, line: &str) -> Result<(), RehearsalError> {
+        let path = self.rehearsal.layout.failures();
+        self.failures.write_all(format!("{line}\n").as_bytes()).map_err(RehearsalError::io("cannot append to", &path))
     }
 
     /// Appends one acknowledged commit in a single write, so that no reader sees half a line of a live writer.
