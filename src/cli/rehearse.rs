@@ -60,6 +60,7 @@ struct Ready<'a> {
     settings: &'a Path,
     scenario: &'a str,
     ready_seconds: Option<f64>,
+    page: Option<String>,
     score: Option<&'a Score>,
 }
 
@@ -242,6 +243,7 @@ fn say_json(rehearsal: &Rehearsal, score: Option<&Score>) -> anyhow::Result<()> 
         settings: &rehearsal.layout.settings(),
         scenario: &rehearsal.marker.scenario,
         ready_seconds: rehearsal.marker.ready_seconds,
+        page: std::fs::read_to_string(rehearsal.layout.page()).ok(),
         score,
     };
     let mut out = io::stdout().lock();

@@ -5,7 +5,7 @@
 //! which rows had to come back and which were lost. A row can be in the table without a line here (the
 //! writer died in between); a line here without a row is a lost promise.
 //!
-//! What fails goes to `writer/failures.jsonl`, and the shop does what still works: orders that are paid later,
+//! What fails goes to `writer/failures.jsonl`, a lost server each time it is asked in vain, and the shop does what still works: orders that are paid later,
 //! else new customers only.
 
 use crate::engine::rehearsal::Rehearsal;
@@ -187,6 +187,8 @@ impl Writer {
             if Rehearsal::open(&self.rehearsal.layout.directory).is_err() {
                 return Ok(());
             }
+            let lost = serde_json::json!({"failed": "the server is gone or lets nobody in", "at": chrono::Utc::now()});
+            self.note_failure(&lost.to_string())?;
             tokio::select! { () = tokio::time::sleep(AGAIN) => {}, () = signals.any() => return Ok(()) }
         }
     }
