@@ -1,7 +1,7 @@
 //! The practice cluster: what is in it, what the writer was promised, and that nothing is left of it.
 
 use crate::lab::{self, Home};
-use lifeboat::engine::rehearsal::{CUSTOMERS, Layout, ORDERS};
+use lifeboat::engine::rehearsal::{CUSTOMERS, Layout, MARKER, ORDERS};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -169,7 +169,10 @@ fn host() -> BTreeMap<PathBuf, (u64, i64)> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let could_be_ours =
             ["lb-", "lifeboat-rehearsal-", ".s.PGSQL", "pgbackrest"].iter().any(|start| name.starts_with(start));
-        if could_be_ours {
+        if could_be_ours && entry.path().join(MARKER).exists() {
+            // Somebody practises there, and what is in it moves; a new one would still be seen.
+            found.insert(entry.path(), (0, 0));
+        } else if could_be_ours {
             collect(&entry.path(), &mut found);
         }
     }
