@@ -83,6 +83,7 @@ fn a_lost_data_directory_is_scored_against_what_the_archive_has() {
     let truth = break_it(&lab, "lost-data-directory", "2");
     assert_eq!(fs::read_dir(lab.layout.production()).unwrap().count(), 0);
     assert!(lab::processes_naming(&lab.layout.production()).is_empty());
+    assert!(fs::read_to_string(lab.layout.failures()).unwrap().contains("the server is gone"));
     let (good, out_of_reach) = divided(&lab, &truth);
     assert_eq!(truth.last_acknowledged, out_of_reach.last().cloned(), "the shop sold until the end");
 
