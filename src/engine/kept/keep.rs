@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// What was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// The directory with the record: what [`crate::engine::kept::put_back`] and
+    /// The directory with the record: what [`crate::engine::kept::put_back()`] and
     /// [`crate::engine::kept::remove_kept`] are given.
     pub home: PathBuf,
     /// The record.
