@@ -41,13 +41,14 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
         }
     }
     let head = run.head.to_string();
-    lines.push(format!(
-        "   run {} · host {} · plan {} · journal {}",
+    let place = format!(
+        "run {} · host {} · plan {} · journal {}",
         run.id,
         clean(&run.host.name),
         gate.seal.short(),
         &head[..16]
-    ));
+    );
+    lines.extend(hanging("   ", &place));
     lines
 }
 
