@@ -368,6 +368,34 @@ fn a_terminal_without_unicode_gets_ascii() {
     }
 }
 
+#[test]
+fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
+    let lab = lab::copy();
+    let practice = lab.home().join("rehearsal");
+    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
+    terminal.wait_for("] ready");
+    terminal.wait_for_prompt();
+    assert!(terminal.all().contains("the gate 'start': type  main"), "{}", terminal.all());
+    terminal.answer("main");
+    terminal.wait_for("Remove the drill's directory");
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+    let all = terminal.all();
+    assert!(all.contains("The drill is done") && all.contains("practice cluster ended and removed"), "{all}");
+    assert!(!practice.exists());
+    let left = lab::processes_naming(&practice);
+    assert!(left.is_empty(), "{left:?}");
+    let kept = fs::read_dir(lab.home()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let transcript = fs::read_to_string(&kept[0]).unwrap();
+    assert!(transcript.contains("## What was proven") && transcript.contains("public.orders"), "{transcript}");
+    // The path may be broken over two lines of the terminal.
+    let name = kept[0].file_name().unwrap().to_str().unwrap();
+    assert!(all.replace('\n', "").contains(name), "{all}");
+}
+
 fn parameter(lab: &Lab, name: &str) -> String {
     let journal = journal(lab);
     let first: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
