@@ -11,8 +11,17 @@ use std::path::Path;
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Options of the command line whose value is a path, and so must survive the change of the folder.
-pub const PATH_OPTIONS: [&str; 7] =
-    ["--settings", "--pgbackrest", "--pgbackrest-config", "--directory", "--stop", "--report", "--metrics"];
+pub const PATH_OPTIONS: [&str; 9] = [
+    "--settings",
+    "--pgbackrest",
+    "--pgbackrest-config",
+    "--directory",
+    "--stop",
+    "--break",
+    "--score",
+    "--report",
+    "--metrics",
+];
 
 /// Variables whose value is a path.
 const PATH_VARIABLES: [&str; 1] = ["LIFEBOAT_SETTINGS"];
