@@ -23,23 +23,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The checks by name, each with the names of its arguments; all of them must be given.
-pub const CHECKS: &[(&str, &[&str])] = &[
-    ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
-    ("backup-set-usable", &["stanza", "repository", "set"]),
-    ("drill-directory-free", &["directory"]),
-    ("end-of-archive-reached", &["lsn", "newest-segment", "segment-bytes"]),
-    ("free-space", &["directory", "stanza", "repository", "set"]),
-    ("no-tcp-listener", &["server"]),
-    ("ownership", &["directory", "production"]),
-    ("port-free", &["socket-directory", "port"]),
-    ("production-baseline", &["production", "stanza"]),
-    ("production-untouched", &["production", "stanza", "baseline"]),
-    ("spool-and-locks", &["stanza", "directory"]),
-    ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
-    ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
-];
-
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CheckReport {

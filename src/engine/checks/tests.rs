@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::event::RunId;
+use crate::planning::check::VOCABULARY;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -49,7 +50,7 @@ fn wrong_with(report: &CheckReport) -> String {
 fn every_listed_check_exists_and_names_what_it_misses() {
     let home = tempfile::tempdir().unwrap();
     let around = around(home.path(), &[]);
-    for (name, arguments) in CHECKS {
+    for (name, arguments) in VOCABULARY.checks {
         let error = run(name, &BTreeMap::new(), &around).unwrap_err();
         assert!(
             matches!(error, CheckError::Missing { argument, .. } if arguments.contains(&argument)),
