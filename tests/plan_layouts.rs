@@ -62,7 +62,7 @@ fn text_fits_80_columns_but_for_commands_which_are_whole() {
         in_command &= !line.is_empty();
     }
     let restore =
-        text.lines().find(|line| line.contains("runs     /srv/place '--pgbackrest-options=it'\\''s'")).unwrap();
+        text.lines().find(|line| line.contains("runs ") && line.contains("\"--pgbackrest-options=it's\"")).unwrap();
     assert!(restore.ends_with(" restore"), "{restore}");
     assert!(restore.contains("--set=20261122-023822F"), "{restore}");
     assert!(text.contains("not done here: probe is not given"));
