@@ -200,8 +200,8 @@ fn the_shipped_drill_done_by_hand_restores_and_proves_and_removes() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Eight preflights, the gate, the listener, the LSN that was replayed, the end of the archive, production, the gate.
-    let answers = format!("{}main\nyes\n0/0\nyes\nyes\nmain\n", "yes\n".repeat(8));
+    // Ten preflights, the gate, the listener, the LSN that was replayed, the end of the archive, production, the gate.
+    let answers = format!("{}main\nyes\n0/0\nyes\nyes\nmain\n", "yes\n".repeat(10));
     child.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);

@@ -87,7 +87,7 @@ fn a_typo_names_file_line_column_and_the_nearest_key() {
 fn a_wrong_type_or_value_is_told_where_it_is() {
     for (text, place, words) in [
         ("[drill]\ndepth = 3\n", ":2:9: ", "takes text in quotes, not an integer"),
-        ("[drill]\ndepth = 'deep'\n", ":2:9: ", "rows, standard, thorough"),
+        ("[drill]\ndepth = 'deep'\n", ":2:9: ", "start, catalog, rows"),
         ("[drill]\ndirectory = ''\n", ":2:13: ", "leave the line out"),
         ("[pgbackrest]\nstanza = ['a', 'b']\n", ":2:10: ", "not an array"),
         ("[pgbackrest]\nstanza = \"a\\u0007\"\n", ":2:10: ", "control character"),
