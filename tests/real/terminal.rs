@@ -248,7 +248,8 @@ fn only_a_typed_answer_approves_and_leaving_restores_the_terminal() {
     let mut terminal = Terminal::start(&lab, &["attach", &name]);
     terminal.wait_for_prompt();
     terminal.answer("main");
-    terminal.wait_for("typed at the gate");
+    // The screen may have moved on by the time it is looked at.
+    lab::wait_until("typed at the gate", || terminal.all().contains("typed at the gate"));
     lab::wait_until("the second gate", || terminal.screen().contains("Remove the drill's directory ─"));
     terminal.wait_for_prompt();
     assert_eq!(answers(&lab), 1);

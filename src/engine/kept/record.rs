@@ -127,6 +127,8 @@ pub fn read_record(run: &RunId, home: &Path) -> Result<Option<Record>, KeptError
         // killed between making and writing the mark: nothing else was done yet
         Some(found) if found.is_empty() && path.symlink_metadata().is_err() => return Ok(None),
         Some(found) => return Err(refuse(format!("its directory belongs to the run {found}, not {run}"))),
+        // killed between making the directory and its mark
+        None if walk::names(&directory, home)?.is_empty() => return Ok(None),
         None => return Err(refuse(format!("its directory has no {MARKER} of this user"))),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
