@@ -35,6 +35,8 @@ pub enum Next {
         /// Its number of starts, this one counted.
         attempt: u32,
     },
+    /// End this server without its stop step, which has failed, and wait: nothing may go on beside it.
+    EndServer(StepId),
     /// Something is on its way, or a person has to decide.
     Wait,
     /// The run has ended.
@@ -55,6 +57,9 @@ pub fn next(run: &Run, facts: Option<(&StepId, &Facts)>) -> Next {
     if run.unknown().next().is_some() || server_is_ending(run) {
         return Next::Wait;
     }
+    if let Some(server) = server_left(run) {
+        return Next::EndServer(server.clone());
+    }
     if let Some((values, seal)) = amend(&run.plan, &run.values) {
         return Next::Record(RunEvent::PlanAmended { values, seal });
     }
@@ -70,6 +75,16 @@ pub fn next(run: &Run, facts: Option<(&StepId, &Facts)>) -> Next {
         return Next::Wait;
     }
     end(run, if run.failed { RunOutcome::Failed } else { RunOutcome::Done })
+}
+
+/// A server that outlived its stop step: its directory may be removed next, and the run could never end beside it.
+fn server_left(run: &Run) -> Option<&StepId> {
+    run.each().find_map(|(step, state)| match &step.kind {
+        StepKind::Stop { server, .. } if state.status == StepStatus::Failed => {
+            run.step(server).filter(|(_, server)| server.status.is_active()).map(|_| server)
+        }
+        _ => None,
+    })
 }
 
 /// A stop step is done, and the step process of its server has not written the outcome yet.

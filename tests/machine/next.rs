@@ -1,7 +1,7 @@
 //! What comes next where a random world hardly ever leads.
 
 use crate::plans::{facts, id};
-use crate::support::{opened, plan, run, started};
+use crate::support::{opened, plan, ready, run, started};
 use crate::world::anna;
 use lifeboat::domain::event::{RunEvent, StepResult, Verdict, Via};
 use lifeboat::planning::machine::{Next, next};
@@ -43,4 +43,21 @@ fn a_gate_that_was_skipped_lets_nothing_destructive_through() {
     let run = run(&plan, vec![started("check"), done("check"), skipped]);
     let next = next(&run, Some((&id("restore"), &facts())));
     assert!(matches!(next, Next::Record(RunEvent::StepSkipped { ref step, .. }) if *step == id("restore")), "{next:?}");
+}
+
+#[test]
+fn a_server_that_outlives_its_stop_step_is_ended_before_anything_goes_on() {
+    let plan = plan();
+    let answered =
+        RunEvent::GateAnswered { step: id("gate"), opening: 1, seal: plan.seal, by: anna(), via: Via::Terminal };
+    let mut events = vec![started("check"), done("check"), opened(&plan, 1, &facts()), answered];
+    events.extend([started("restore"), done("restore"), started("server"), ready("server")]);
+    events.extend([started("wait"), done("wait"), started("stop")]);
+    assert_eq!(next(&run(&plan, events.clone()), None), Next::Wait);
+    let RunEvent::StepEnded { step, attempt, mut result } = done("stop") else { unreachable!() };
+    result.verdict = Verdict::Failed;
+    events.push(RunEvent::StepEnded { step, attempt, result });
+    assert_eq!(next(&run(&plan, events.clone()), None), Next::EndServer(id("server")));
+    events.push(done("server"));
+    assert!(matches!(next(&run(&plan, events), None), Next::Record(RunEvent::RunEnded { .. })));
 }

@@ -231,6 +231,14 @@ impl World {
                     return true;
                 }
                 Next::Start { step, attempt } => self.start(&step, attempt, fresh.as_ref()),
+                Next::EndServer(server) => {
+                    let stop_failed = self.run.each().any(|(step, state)| {
+                        matches!(&step.kind, StepKind::Stop { server: of, .. } if *of == server)
+                            && state.status == StepStatus::Failed
+                    });
+                    assert!(stop_failed, "{server} is ended though no stop step of it failed");
+                    self.end(&server, How::Killed);
+                }
                 Next::Wait => return true,
                 Next::Finished => return false,
             }

@@ -223,3 +223,16 @@ fn replace_stop_time(folder: &Path, set: &str) {
         edit(&folder.join(name), &old, &format!("backrest-checksum=\"{sum}\""));
     }
 }
+
+/// The server would live on, its directory be removed under it, and the run never end.
+#[test]
+fn a_stop_that_fails_leaves_no_server_behind() {
+    let lab = lab::copy();
+    override_drill(&lab, r#"["${postgres-bin}/pg_ctl", "stop","#, r#"["${postgres-bin}/pg_ctl", "no-such-word","#);
+    let drill = drill(&lab, &["-p", "depth=start"]);
+    assert_eq!((drill.run.outcome_word(), drill.told.exit), ("failed", 1), "{:?}", drill.told);
+    assert_eq!(drill.state("stop").status.word(), "failed");
+    assert!(drill.reason("server").contains("after it was ready"), "{}", drill.reason("server"));
+    assert!(!drill.directory().exists());
+    assert!(lab::processes_naming(&lab.layout.drills()).is_empty());
+}

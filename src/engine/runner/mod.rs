@@ -24,7 +24,7 @@ use crate::engine::step_process::{Launcher, StartError};
 use crate::engine::store::{RunFolder, StoreError};
 use crate::engine::syslog;
 use crate::planning::machine::{self, Next, Refusal, Request, Seen};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
@@ -110,6 +110,7 @@ struct Runner {
     facts: Option<(StepId, Facts)>,
     reading: Option<StepId>,
     logs: BTreeMap<usize, RecoveryLog>,
+    ending: BTreeSet<StepId>,
 }
 
 /// Runs a run to its end. `ready` is called once the run's lock is held, its journal is read and requests are heard.
@@ -134,7 +135,8 @@ pub fn run(folder: RunFolder, equipment: Equipment, ready: impl FnOnce()) -> Res
         .build()
         .map_err(RunnerError::system("starting the runner's event loop"))?;
     let (inbox, outbox) = mpsc::unbounded_channel();
-    let runner = Runner { folder, journal, run, equipment, inbox, facts: None, reading: None, logs: BTreeMap::new() };
+    let (logs, ending) = (BTreeMap::new(), BTreeSet::new());
+    let runner = Runner { folder, journal, run, equipment, inbox, facts: None, reading: None, logs, ending };
     let socket = runner.equipment.socket.clone();
     let result = runtime.block_on(runner.live(outbox, ready));
     // The lock is still held: the socket is this runner's.
@@ -196,6 +198,12 @@ impl Runner {
                 self.record(RunEvent::StepStarted { step: step.clone(), attempt })?;
                 self.perform(&step)?;
                 Ok(true)
+            }
+            Next::EndServer(server) => {
+                if self.ending.insert(server.clone()) {
+                    self.end_step(&server);
+                }
+                Ok(false)
             }
             Next::Wait | Next::Finished => Ok(false),
         }

@@ -165,27 +165,32 @@ impl Runner {
 
     /// An abort: every process of the run is asked to end, servers the way PostgreSQL wants it.
     pub(super) fn end_everything(&self) {
-        for (position, (step, state)) in self.run.each().enumerate() {
-            if !state.status.is_active() || step.kind.command().is_none() {
-                continue;
+        for (step, state) in self.run.each() {
+            if state.status.is_active() && step.kind.command().is_some() {
+                self.end_step(&step.id);
             }
-            let folder = self.folder.step_folder(position, state.attempt);
-            let mark = Mark { run: self.folder.id.clone(), position, attempt: state.attempt };
-            let is_server = matches!(step.kind, StepKind::Server { .. });
-            std::thread::spawn(move || {
-                if is_server && let Ok(Some(started)) = step_process::started(&folder) {
-                    // INT is PostgreSQL's fast shutdown; TERM would wait for every client.
-                    if let Err(error) = processes::interrupt(&started.process, SERVER_GRACE) {
-                        tracing::warn!(%error, "the server could not be asked to end");
-                    }
-                }
-                match step_process::terminate(&folder, &mark, GRACE) {
-                    Ok(ended) if ended.left.is_empty() => {}
-                    Ok(ended) => tracing::warn!(left = ?ended.left, "processes of the step could not be ended"),
-                    Err(error) => tracing::warn!(%error, "the step's processes could not be ended"),
-                }
-            });
         }
+    }
+
+    /// Ends what lives of a step that runs a command; its step process then writes the outcome.
+    pub(super) fn end_step(&self, id: &StepId) {
+        let (Some(position), Some((step, state))) = (self.run.plan.position(id), self.run.step(id)) else { return };
+        let folder = self.folder.step_folder(position, state.attempt);
+        let mark = Mark { run: self.folder.id.clone(), position, attempt: state.attempt };
+        let is_server = matches!(step.kind, StepKind::Server { .. });
+        std::thread::spawn(move || {
+            if is_server && let Ok(Some(started)) = step_process::started(&folder) {
+                // INT is PostgreSQL's fast shutdown; TERM would wait for every client.
+                if let Err(error) = processes::interrupt(&started.process, SERVER_GRACE) {
+                    tracing::warn!(%error, "the server could not be asked to end");
+                }
+            }
+            match step_process::terminate(&folder, &mark, GRACE) {
+                Ok(ended) if ended.left.is_empty() => {}
+                Ok(ended) => tracing::warn!(left = ?ended.left, "processes of the step could not be ended"),
+                Err(error) => tracing::warn!(%error, "the step's processes could not be ended"),
+            }
+        });
     }
 }
 
