@@ -237,7 +237,8 @@ proptest! {
         prop_assert_ne!(new_seal, plan.seal);
         prop_assert_eq!(amend(&amended, &values), None, "nobody waits for them any more");
         let server = amended.steps.iter().find(|step| matches!(step.kind, StepKind::Server { .. })).unwrap();
-        let wanted = Argument { pieces: vec![Piece::Text("max_connections=".into()), Piece::Text(connections)] };
+        let filled = Piece::Filled { name: "control.max_connections".into(), value: connections };
+        let wanted = Argument { pieces: vec![Piece::Text("max_connections=".into()), filled] };
         prop_assert!(server.kind.command().unwrap().argv.contains(&wanted));
     }
 

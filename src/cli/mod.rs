@@ -6,6 +6,7 @@ pub mod attach;
 pub mod cleanup;
 pub mod completions;
 pub mod context;
+pub mod decide;
 pub mod drill;
 pub mod exit;
 pub mod follow;
@@ -70,6 +71,8 @@ pub enum Command {
     Approve(approve::Args),
     /// Decide about a step whose outcome is unknown.
     Resolve(resolve::Args),
+    /// Choose the way on at a decision, or past a step that is held.
+    Decide(decide::Args),
     /// End a run.
     Abort(abort::Args),
     /// Remove what a run left behind.
@@ -142,6 +145,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Attach(args) => attach::run(&context, args),
         Command::Approve(args) => approve::run(&context, args),
         Command::Resolve(args) => resolve::run(&context, args),
+        Command::Decide(args) => decide::run(&context, args),
         Command::Abort(args) => abort::run(&context, args),
         Command::Cleanup(args) => cleanup::run(&context, args),
         Command::Transcript(args) => transcript::run(&context, args),

@@ -87,6 +87,7 @@ mod tests {
             directory: None,
             stdout_is_data: false,
             success: vec![0],
+            release: false,
         }
     }
 

@@ -1,9 +1,9 @@
-//! A gate as text: what will be lost, where, what was kept, and what has to be typed. For 80 columns.
+//! A gate or a decision as text: what will be lost, where, what was kept, and what has to be typed. For 80 columns.
 
 use crate::domain::plan::{Step, StepKind};
 use crate::domain::run::{GateState, Run};
 use crate::domain::text::clean;
-use crate::report::command_text;
+use crate::report::{choice, command_text};
 use unicode_width::UnicodeWidthStr as _;
 
 /// The columns of a line: one less than the narrowest terminal has, which else wraps a full line twice.
@@ -16,12 +16,14 @@ const LABEL: usize = 12;
 /// about stays in sight, next to the prompt.
 #[must_use]
 pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
-    let StepKind::Gate { shows, .. } = &step.kind else { return Vec::new() };
+    let (StepKind::Gate { shows, .. } | StepKind::Decision { shows, .. }) = &step.kind else { return Vec::new() };
     let position = run.plan.position(&step.id).map_or(0, |position| position + 1);
-    let mut lines = dangerous_steps(run, position);
-    let again = if gate.opening > 1 { " OPENED AGAIN" } else { "" };
+    let is_gate = matches!(step.kind, StepKind::Gate { .. });
+    let mut lines = if is_gate { dangerous_steps(run, position) } else { Vec::new() };
+    let again = if gate.opening > 1 && is_gate { " OPENED AGAIN" } else { "" };
     let title = clean(&step.title);
-    lines.push(rule(&format!("GATE{again} · step {position} of {} · {title}", run.plan.steps.len())));
+    let word = if is_gate { "GATE" } else { "DECISION" };
+    lines.push(rule(&format!("{word}{again} · step {position} of {} · {title}", run.plan.steps.len())));
     lines.extend(wrapped("   ", &clean(&step.why)));
     let width = shows.iter().map(|shown| shown.label.width()).max().unwrap_or(0).min(LABEL);
     for shown in shows {
@@ -38,6 +40,12 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState) -> Vec<String> {
                 "       now  ",
                 &clean(drift.now.as_deref().unwrap_or("not there, or it can't be read")),
             ));
+        }
+    }
+    if let StepKind::Decision { choices, .. } = &step.kind {
+        lines.push("   Ways on:".to_owned());
+        for choice in choices {
+            lines.extend(hanging(&format!("   ▸ {:<12}  ", choice::typed(choice)), &clean(&choice.title)));
         }
     }
     let head = run.head.to_string();
@@ -58,8 +66,10 @@ fn dangerous_steps(run: &Run, position: usize) -> Vec<String> {
     let dangerous = run.plan.steps[position..]
         .iter()
         .enumerate()
-        .take_while(|(_, step)| !matches!(step.kind, StepKind::Gate { .. }) || step.ruled_out.is_some())
-        .filter(|(_, step)| step.destructive && step.ruled_out.is_none());
+        .take_while(|(_, step)| {
+            !step.kind.asks_a_person() || step.ruled_out.is_some() || run.not_chosen(step).is_some()
+        })
+        .filter(|(_, step)| step.destructive && step.ruled_out.is_none() && run.not_chosen(step).is_none());
     for (offset, step) in dangerous {
         let number = position + offset + 1;
         lines.extend(hanging(

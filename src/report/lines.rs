@@ -2,13 +2,13 @@
 
 use crate::domain::digest::Digest;
 use crate::domain::event::{Entry, Resolution, RunEvent, RunOutcome, StepResult, Verdict, Via};
-use crate::domain::plan::{Plan, Step, StepId, StepKind, When};
+use crate::domain::plan::{Choice, Plan, Step, StepId, StepKind, When};
 use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
 use crate::domain::text::clean;
-use crate::planning::machine::{AFTER_A_FAILURE, NO_FAILURE};
-use crate::report::command_text;
+use crate::planning::machine::{self, AFTER_A_FAILURE, NO_FAILURE};
 use crate::report::gate::{hanging, rule};
+use crate::report::{choice, command_text};
 use std::collections::BTreeMap;
 
 const INDENT: &str = "            ";
@@ -55,6 +55,10 @@ pub fn of(plan: &Plan, entry: &Entry, detail: Detail) -> Vec<String> {
                 Via::Request => "with lifeboat approve",
             };
             say(format!("✔ {}: approved by {}, {how}", named(plan, step), clean(&by.name)))
+        }
+        RunEvent::DecisionMade { step, choice, values, by, .. } => {
+            let values: String = values.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+            say(format!("✔ {}: {} chose '{choice}'{}", named(plan, step), clean(&by.name), clean(&values)))
         }
         RunEvent::PlanAmended { seal, values } => say(amended(values, seal)),
         RunEvent::AbortRequested { by, reason } => {
@@ -269,21 +273,50 @@ pub fn unknown(run: &Run, program: &str) -> Vec<String> {
     lines
 }
 
-/// What to type for a gate that nobody is there to answer.
+/// What a person has to know about the steps of a run that failed and are held, and what to type.
+#[must_use]
+pub fn held(run: &Run, program: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (step, state) in run.held() {
+        lines.push(rule(&format!("HELD · {}", named(&run.plan, &step.id))));
+        let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
+        lines.extend(hanging("   failed  ", &clean(reason.map_or("", String::as_str))));
+        lines.extend(hanging("   means   ", &clean(&step.failure)));
+        lines.extend(hanging("   again   ", &clean(&step.repeat)));
+        lines.push("   Nothing more is done until you say so. When you have looked and mended:".to_owned());
+        for answer in ["again", "done", "abort"] {
+            lines.push(format!("   {program} resolve {} {} {answer}", run.id, step.id));
+        }
+        for (decision, choice) in machine::ways_past(run) {
+            lines.push(format!("   {program} decide {} {} {}", run.id, decision.id, choice::typed(choice)));
+        }
+    }
+    lines
+}
+
+/// What to type for a gate or a decision that nobody is there to answer.
 #[must_use]
 pub fn waiting(run: &Run, step: &Step, program: &str) -> Vec<String> {
-    let StepKind::Gate { answer, .. } = &step.kind else { return Vec::new() };
-    let answer = command_text::shell_word(answer);
+    let (what, ways) = match &step.kind {
+        StepKind::Gate { answer, .. } => {
+            ("gate", vec![format!("   {program} approve {} {} {}", run.id, step.id, command_text::shell_word(answer))])
+        }
+        StepKind::Decision { choices, .. } => {
+            let way = |way: &Choice| format!("   {program} decide {} {} {}", run.id, step.id, choice::typed(way));
+            ("decision", choices.iter().map(way).collect())
+        }
+        _ => return Vec::new(),
+    };
     let mut lines = hanging(
         "   ",
         &format!(
-            "Run {} waits at gate '{}'. Nothing is lost. When you are ready, look and answer there:",
+            "Run {} waits at {what} '{}'. Nothing is lost. When you are ready, look and answer there:",
             run.id, step.id
         ),
     );
     lines.push(format!("   {program} attach {}", run.id));
     lines.push("   or answer from anywhere, or end the run:".to_owned());
-    lines.push(format!("   {program} approve {} {} {answer}", run.id, step.id));
+    lines.extend(ways);
     lines.push(format!("   {program} abort {}", run.id));
     lines
 }

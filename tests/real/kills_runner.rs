@@ -30,6 +30,7 @@ fn point(event: &RunEvent) -> String {
         RunEvent::StepRefused { .. } => "refused",
         RunEvent::GateOpened { .. } => "opened",
         RunEvent::GateAnswered { .. } => "answered",
+        RunEvent::DecisionMade { .. } => "decided",
         RunEvent::PlanAmended { .. } => "amended",
         RunEvent::AbortRequested { .. } => "abort",
         RunEvent::NoteWritten { .. } => "note",

@@ -1,5 +1,6 @@
 //! Lint of runbooks, with line and column: what can be known to go wrong before anything is bound or run.
 
+mod choices;
 mod commands;
 mod conditions;
 mod order;
@@ -94,6 +95,7 @@ fn problems_of(runbook: &Runbook, vocabulary: &Vocabulary<'_>) -> Vec<Problem> {
         lint.order(position, step);
         lint.values(position, step);
         lint.commands(step);
+        lint.choices(position, step);
     }
     lint.problems
 }
@@ -126,6 +128,9 @@ impl<'a> Lint<'a> {
 
     /// Whenever the conditions of `narrow` hold, those of `wide` do.
     fn implied(&self, narrow: &RunbookStep, wide: &RunbookStep) -> bool {
+        if !Self::chosen_implies(narrow, wide) {
+            return false;
+        }
         let (narrow, wide) = (self.allowed(narrow), self.allowed(wide));
         wide.iter().all(|(name, wide)| {
             let universe = self.parameter(name).map_or_else(Allowed::anything, Allowed::of_parameter);
