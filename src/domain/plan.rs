@@ -233,6 +233,8 @@ pub enum Milestone {
     Consistent,
     /// `recovery stopping …` (a target) or, for a recovery to the end of WAL, `redo done at …`.
     TargetReached,
+    /// `recovery stopping …` and `pausing at the end of recovery` in one start: what else looks like a pause is none.
+    Paused,
     /// `archive recovery complete` and `ready to accept connections`: promoted, read-write.
     Promoted,
 }

@@ -111,6 +111,7 @@ pub fn milestone(until: Milestone) -> &'static str {
     match until {
         Milestone::Consistent => "consistent",
         Milestone::TargetReached => "target-reached",
+        Milestone::Paused => "paused",
         Milestone::Promoted => "promoted",
     }
 }

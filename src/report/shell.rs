@@ -215,6 +215,7 @@ impl Script {
         let pattern = match until {
             Milestone::Consistent => "consistent recovery state reached at",
             Milestone::TargetReached => "recovery stopping \\|redo done at",
+            Milestone::Paused => "pausing at the end of recovery",
             Milestone::Promoted => "archive recovery complete",
         };
         self.line(&format!("until grep -q {} \"${log}\"; do", quote(pattern)));

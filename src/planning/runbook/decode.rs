@@ -346,10 +346,11 @@ fn action<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>, kind: &Located, ca
             let words = [
                 ("consistent", Milestone::Consistent),
                 ("target-reached", Milestone::TargetReached),
+                ("paused", Milestone::Paused),
                 ("promoted", Milestone::Promoted),
             ];
             if !table.has("until") {
-                table.missing(reader, "until", "give one of: consistent, target-reached, promoted");
+                table.missing(reader, "until", "give one of: consistent, target-reached, paused, promoted");
             }
             let until = word(reader, table, "until", &words).unwrap_or(Milestone::Consistent);
             Action::Wait { server: server(reader, table), until }
