@@ -1,5 +1,7 @@
 //! `lifeboat internal`: the program executed again as one of its own processes. No settings, no change of identity.
 
+mod incident;
+
 use super::Exit;
 use crate::domain::event::RunId;
 use crate::engine::client;
@@ -64,6 +66,9 @@ enum Helper {
         #[arg(long, value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Steps of in-place recovery.
+    #[command(flatten)]
+    Incident(incident::Helper),
 }
 
 /// Runs the helper.
@@ -84,6 +89,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             drill_directory::remove_marked(&RunId::parse(run)?, directory)?;
         }
         Helper::RehearsalWriter { directory } => writer::write(directory)?,
+        Helper::Incident(helper) => return incident::run(helper),
     }
     Ok(Exit::Done)
 }

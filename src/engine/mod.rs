@@ -1,6 +1,8 @@
 //! The only floor that touches the machine: processes, files, sockets, clocks.
 
+pub mod archives;
 pub mod ask;
+pub mod catalog;
 pub mod checks;
 pub mod client;
 pub mod clock;
@@ -19,9 +21,11 @@ pub mod postgres;
 pub mod processes;
 pub mod progress;
 pub mod proposal;
+pub mod psql;
 pub mod recovery_conf;
 pub mod rehearsal;
 pub mod replace_file;
+pub mod retarget;
 pub mod runner;
 pub mod running_xacts;
 pub mod safety;

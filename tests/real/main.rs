@@ -8,6 +8,7 @@ mod bad_input;
 mod checks;
 mod drill;
 mod false_success;
+mod incident_helpers;
 mod kills_abort;
 mod kills_clients;
 mod kills_disk;
