@@ -29,6 +29,8 @@ pub use context::Context;
 pub use exit::Exit;
 pub use globals::Globals;
 
+use self::terminal::Letters;
+
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -101,13 +103,14 @@ fn for_people() -> clap::Command {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    let letters = Letters::by(cli.globals.ascii);
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit as u8),
         // `lifeboat transcript … | head` is no mistake.
         Err(error) if is_broken_pipe(&error) => ExitCode::from(Exit::Done as u8),
         Err(error) => {
             // A closed standard error must not turn a reported failure into another one.
-            let _ = writeln!(std::io::stderr().lock(), "lifeboat: {error:#}");
+            let _ = writeln!(std::io::stderr().lock(), "lifeboat: {}", letters.show(&format!("{error:#}")));
             ExitCode::from(Exit::Usage as u8)
         }
     }

@@ -136,12 +136,27 @@ impl Letters {
     /// By `--ascii`, the locale and the kind of terminal.
     #[must_use]
     pub fn of(context: &Context) -> Letters {
+        Letters::by(context.globals.ascii)
+    }
+
+    /// The same where there is no context yet.
+    #[must_use]
+    pub fn by(ascii: bool) -> Letters {
         let term = std::env::var("TERM").unwrap_or_default();
-        if context.globals.ascii || !shows_unicode(&identity::terminal_locale(), &term) {
-            Letters::Ascii
-        } else {
-            Letters::Unicode
+        if ascii || !shows_unicode(&identity::terminal_locale(), &term) { Letters::Ascii } else { Letters::Unicode }
+    }
+
+    /// Writes a text to standard output as it can be shown.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn print(self, text: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self {
+            Letters::Unicode => out.write_all(text)?,
+            Letters::Ascii => out.write_all(ascii::fold(&String::from_utf8_lossy(text)).as_bytes())?,
         }
+        out.flush()
     }
 
     /// The text as it can be shown.

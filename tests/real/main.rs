@@ -18,6 +18,7 @@ mod kills_server;
 mod kills_step;
 mod kills_support;
 mod lab;
+mod letters;
 mod production;
 mod rehearsal;
 mod terminal;
