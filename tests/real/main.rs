@@ -21,6 +21,7 @@ mod lab;
 mod letters;
 mod production;
 mod rehearsal;
+mod secrets;
 mod terminal;
 mod told;
 mod who;

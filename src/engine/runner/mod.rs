@@ -12,7 +12,7 @@ pub mod targets;
 
 pub use serve::{Reply, SOCKET_NOTE};
 
-use crate::domain::event::{RunEvent, Verdict};
+use crate::domain::event::{RunEvent, RunId, Verdict};
 use crate::domain::facts::Facts;
 use crate::domain::plan::{StepId, StepKind};
 use crate::domain::recovery_log::RecoveryLog;
@@ -58,6 +58,17 @@ pub enum RunnerError {
         step: StepId,
         /// Why not.
         error: StartError,
+    },
+    /// What an encrypted repository or a store is opened with is not in the environment of this runner. No step failed.
+    #[error(
+        "{} was set when run {run} was planned and is not in the environment now: nothing more is started, and no step has failed; set it, then go on: lifeboat attach {run}",
+        names.join(" and ")
+    )]
+    SecretsMissing {
+        /// The run.
+        run: RunId,
+        /// The variables, by name alone.
+        names: Vec<String>,
     },
     /// The operating system refused something the runner can't do without.
     #[error("{what}: {error}")]
@@ -157,6 +168,8 @@ impl Runner {
             let attempt = self.run.runners + 1;
             self.record(RunEvent::RunnerStarted { pid: std::process::id(), attempt })?;
             self.take_over()?;
+            // Before it says that it is ready: whoever started it is told, and not only its log.
+            self.needs_no_secret(&machine::next(&self.run, None))?;
         }
         ready();
         loop {
@@ -186,6 +199,7 @@ impl Runner {
     fn advance(&mut self) -> Result<bool, RunnerError> {
         let facts = self.facts.take();
         let next = machine::next(&self.run, facts.as_ref().map(|(step, facts)| (step, facts)));
+        self.needs_no_secret(&next)?;
         match next {
             Next::Record(event) => self.record(event).map(|()| true),
             Next::ReadFacts(step) => {
@@ -207,6 +221,22 @@ impl Runner {
             }
             Next::Wait | Next::Finished => Ok(false),
         }
+    }
+
+    /// Before a step is begun, or facts are read for one: the secrets of the plan have to be in this runner's own
+    /// environment. A step begun without them would fail, and facts would look changed. What goes on already, waits, or
+    /// ends needs none.
+    fn needs_no_secret(&self, next: &Next) -> Result<(), RunnerError> {
+        if !matches!(next, Next::Start { .. } | Next::ReadFacts(_)) {
+            return Ok(());
+        }
+        let known = &self.equipment.environment.real;
+        let missing = self.run.plan.secret_environment.iter().filter(|name| !known.contains_key(*name));
+        let names: Vec<String> = missing.cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(RunnerError::SecretsMissing { run: self.folder.id.clone(), names })
     }
 
     fn take(&mut self, input: Input) -> Result<(), RunnerError> {
