@@ -397,6 +397,61 @@ fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
     assert!(all.replace('\n', "").contains(name), "{all}");
 }
 
+/// Leaves a rehearsal's drill and gives what was said: the practice cluster is still there, and so is the run.
+fn left_alone(lab: &Lab, name: &str, leave: impl FnOnce(&mut Terminal)) -> String {
+    let practice = lab.home().join(name);
+    let mut terminal = Terminal::start(lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
+    terminal.wait_for("] ready");
+    terminal.wait_for_prompt();
+    leave(&mut terminal);
+    assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
+    // Long lines are broken by the terminal.
+    let said = terminal.all().replace('\n', "");
+    assert!(said.contains("The practice cluster is left as it is"), "{said}");
+    assert!(said.contains(&format!("rehearse --stop {}", practice.display())), "{said}");
+    let marker = lab::read_marker(&practice);
+    let layout = lifeboat::engine::rehearsal::Layout {
+        directory: practice.clone(),
+        short_directory: marker.short_directory.clone(),
+    };
+    assert_eq!(lab::sql(&layout, &marker, "SELECT 1"), "1", "its server runs");
+    said
+}
+
+#[test]
+fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
+    let lab = lab::copy();
+    let said = left_alone(&lab, "esc", |terminal| terminal.send("\x1b"));
+    let practice = lab.home().join("esc");
+    let settings = practice.join("lifeboat.toml");
+    let run = fs::read_dir(practice.join("state/runs")).unwrap().next().unwrap().unwrap().file_name();
+    let run = run.to_str().unwrap().to_owned();
+    assert!(said.contains(&format!("--settings {} attach {run}", settings.display())), "{said}");
+    // As it says: the drill goes on, and then the practice cluster is ended.
+    for gate in ["start", "remove-gate"] {
+        let call = |words: &[&str]| lab::lifeboat().arg("--settings").arg(&settings).args(words).output().unwrap();
+        lab::assert_done(&call(&["approve", &run, gate, "main"]), "approve");
+        let status = call(&["attach", &run]).status.code();
+        assert_eq!(status, Some(if gate == "start" { 3 } else { 0 }));
+    }
+    let stop = lab::lifeboat().args(["rehearse", "--stop"]).arg(&practice).output().unwrap();
+    lab::assert_done(&stop, "rehearse --stop");
+    assert!(!practice.exists());
+
+    // Ctrl-C while something runs: the run needs no terminal.
+    let said = left_alone(&lab, "interrupted", |terminal| {
+        terminal.answer("main");
+        terminal.wait_for("Restore the backup set");
+        terminal.send("\x03");
+    });
+    assert!(said.contains(" attach "), "{said}");
+    let practice = lab.home().join("interrupted");
+    let stop = lab::lifeboat().args(["rehearse", "--stop"]).arg(&practice).output().unwrap();
+    lab::assert_done(&stop, "rehearse --stop");
+    let left = lab::processes_naming(&practice);
+    assert!(left.is_empty() && !practice.exists(), "{left:?}");
+}
+
 fn parameter(lab: &Lab, name: &str) -> String {
     let journal = journal(lab);
     let first: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
