@@ -227,7 +227,7 @@ proptest! {
     #[test]
     fn amending_is_filling_and_sealing_again(connections in any::<String>(), workers in any::<String>()) {
         let plan = drill(&[]);
-        let values = map(&[("control.max_connections", &connections), ("control.max_worker_processes", &workers), ("x.y", "1")]);
+        let values = map(&[("limits.max_connections", &connections), ("limits.max_worker_processes", &workers), ("x.y", "1")]);
         let (relevant, new_seal) = amend(&plan, &values).unwrap();
         prop_assert_eq!(relevant.len(), 2);
         let mut amended = plan.clone();

@@ -19,6 +19,7 @@ mod kills_step;
 mod kills_support;
 mod lab;
 mod letters;
+mod limits;
 mod production;
 mod rehearsal;
 mod secrets;

@@ -1,10 +1,12 @@
 //! PostgreSQL's own programs and files, without SQL: which programs, what a control file says, whether a server is
 //! alive, where tablespaces lie, what listens.
 
+mod limits;
 mod listeners;
 mod live;
 mod programs;
 
+pub use limits::replay_limits;
 pub use listeners::{Listener, tcp_listeners};
 pub use live::{LiveState, LiveTablespace, live_tablespaces, server_is_live};
 pub use programs::{PostgresPrograms, major_of};
