@@ -34,4 +34,5 @@ pub mod store;
 pub mod surroundings;
 pub mod syslog;
 pub mod tail;
+pub mod wal_source;
 pub mod watch;

@@ -25,4 +25,5 @@ mod rehearsal;
 mod secrets;
 mod terminal;
 mod told;
+mod wal_source;
 mod who;
