@@ -2,6 +2,7 @@
 
 pub mod archives;
 pub mod ask;
+pub mod backup_jobs;
 pub mod catalog;
 pub mod checks;
 pub mod client;
@@ -14,6 +15,7 @@ pub mod identity;
 pub mod journal;
 pub mod kept;
 pub mod look;
+pub mod managers;
 pub mod paths;
 pub mod pgbackrest;
 pub mod pgbackrest_config;

@@ -12,7 +12,7 @@ use crate::engine::catalog;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::kept::{self, RECORD, SetToRestore};
 use crate::engine::pgbackrest::Pgbackrest;
-use crate::engine::postgres::PostgresPrograms;
+use crate::engine::postgres::{PostgresPrograms, clear_stale_pid};
 use crate::engine::psql::Psql;
 use crate::engine::retarget;
 use crate::engine::safety::{self, SegmentOwner};
@@ -98,6 +98,12 @@ pub(super) enum Helper {
         /// The run that kept it.
         #[arg(long)]
         run: String,
+    },
+    /// Moves a postmaster.pid away that no server belongs to.
+    ClearStalePid {
+        /// The cluster.
+        #[arg(long, value_name = "DIR")]
+        data_directory: PathBuf,
     },
     /// Places saved segments that no repository has into the restored pg_wal.
     PlaceWal(PlaceWal),
@@ -200,6 +206,10 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
             let removed = kept::remove_kept(&RunId::parse(run)?, home_of(record)?)?;
             told.say("removed-entries", removed.entries);
             told.say("removed-bytes", removed.bytes);
+        }
+        Helper::ClearStalePid { data_directory } => {
+            let moved = clear_stale_pid(data_directory)?;
+            told.list("moved", moved.iter().map(|path| path.display()));
         }
         Helper::PlaceWal(args) => place_wal(args, &mut told)?,
         Helper::SetTarget(args) => set_target(args, &mut told)?,

@@ -5,11 +5,16 @@
 
 mod archive;
 mod archived;
+mod cluster;
 mod compared;
 mod coverage;
 mod files;
 mod forward;
+mod hangs;
+mod hazards;
+mod jobs;
 mod keeping;
+mod manager;
 mod production;
 mod server;
 mod tablespaces;
@@ -121,7 +126,9 @@ pub fn run(
     match name {
         "archive-covers-target" => coverage::archive_covers_target(&input),
         "archived-everywhere" => archived::archived_everywhere(&input),
+        "backup-jobs" => jobs::backup_jobs(&input),
         "backup-set-usable" => archive::backup_set_usable(&input),
+        "cluster-is-the-stanzas" => cluster::cluster_is_the_stanzas(&input),
         "drill-directory-free" => files::drill_directory_free(&input),
         "end-of-archive-reached" => coverage::end_of_archive_reached(&input),
         "forward-guards" => forward::forward_guards(&input),
@@ -132,12 +139,15 @@ pub fn run(
         "port-free" => server::port_free(&input),
         "production-baseline" => production::baseline(&input),
         "production-untouched" => production::untouched(&input),
+        "recovery-hazards" => hazards::recovery_hazards(&input),
         "room-to-keep" => keeping::room_to_keep(&input),
         "safe-redo-start" => forward::safe_redo_start(&input),
         "settings-compared" => compared::settings_compared(&input),
         "spool-and-locks" => server::spool_and_locks(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
         "versions-match" => versions::versions_match(&input),
+        "what-hangs-on-it" => hangs::what_hangs_on_it(&input),
+        "who-manages-it" => manager::who_manages_it(&input),
         other => Err(CheckError::Unknown(crate::domain::text::clean(other))),
     }
 }

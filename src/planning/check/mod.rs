@@ -52,7 +52,9 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
     checks: &[
         ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
         ("archived-everywhere", &["stanza", "segment", "limit"]),
+        ("backup-jobs", &["stanza"]),
         ("backup-set-usable", &["stanza", "repository", "set"]),
+        ("cluster-is-the-stanzas", &["data-directory", "stanza", "system-identifier"]),
         ("drill-directory-free", &["directory"]),
         ("end-of-archive-reached", &["lsn", "newest-segment", "segment-bytes"]),
         ("forward-guards", &["data-directory", "new-lsn", "last-paused-lsn", "timeline"]),
@@ -63,12 +65,15 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("port-free", &["socket-directory", "port"]),
         ("production-baseline", &["production", "stanza"]),
         ("production-untouched", &["production", "stanza", "baseline"]),
+        ("recovery-hazards", &["data-directory", "config-file"]),
         ("room-to-keep", &["data-directory", "kept", "how", "stanza", "repository", "set"]),
         ("safe-redo-start", &["data-directory", "timeline", "stanza", "folder"]),
         ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),
         ("spool-and-locks", &["stanza", "directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
+        ("what-hangs-on-it", &["socket-directory", "port", "user", "database"]),
+        ("who-manages-it", &["data-directory"]),
     ],
 };
 
