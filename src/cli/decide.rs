@@ -1,6 +1,6 @@
 //! `lifeboat decide`: choose the way on at a decision, or past a step that is held.
 
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::{Operator, Via};
 use crate::domain::plan::{Step, StepId, StepKind};
@@ -44,10 +44,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let open = run.open_decision().filter(|(open, _)| open.id == id);
     let Some(choice) = &args.choice else {
         let letters = Letters::of(context);
-        let (program, mut lines) = (context.program(), report::lines::held(&run, &context.program()));
+        let (program, columns) = (context.program(), terminal::width());
+        let mut lines = report::lines::held(&run, &program, columns);
         if let Some((step, gate)) = open {
-            lines.extend(report::gate::lines(&run, step, gate));
-            lines.extend(report::lines::waiting(&run, step, &program));
+            lines.extend(report::gate::lines(&run, step, gate, columns));
+            lines.extend(report::lines::waiting(&run, step, &program, columns));
         }
         anyhow::ensure!(
             !lines.is_empty(),

@@ -84,7 +84,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
     loop {
         let run = &following.run;
         if let Some((outcome, _)) = run.ended {
-            follow.say(report::lines::end(run, &follow.call))?;
+            follow.say(report::lines::end(run, &follow.call, terminal::width()))?;
             let exit = match outcome {
                 RunOutcome::Done => Exit::Done,
                 RunOutcome::Failed => Exit::Failed,
@@ -93,7 +93,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
             return Ok((following.run, exit));
         }
         if run.unknown().next().is_some() && !run.aborting {
-            follow.say(report::lines::unknown(run, &follow.call))?;
+            follow.say(report::lines::unknown(run, &follow.call, terminal::width()))?;
             return Ok((following.run, Exit::Unknown));
         }
         if !folder.is_runner_alive()? {
@@ -149,11 +149,11 @@ impl Follow<'_> {
     /// A decision or a held step: asks for the way on.
     fn way_on(&mut self, following: &mut Following, sequence: u64, asked: Asks) -> anyhow::Result<Option<Exit>> {
         self.tried.insert(sequence);
-        let run = &following.run;
+        let (run, columns) = (&following.run, terminal::width());
         let (lines, left) = match (run.held().next(), run.open_decision()) {
-            (Some(_), _) => (report::lines::held(run, &self.call), Vec::new()),
+            (Some(_), _) => (report::lines::held(run, &self.call, columns), Vec::new()),
             (None, Some((step, gate))) => {
-                (report::gate::lines(run, step, gate), report::lines::waiting(run, step, &self.call))
+                (report::gate::lines(run, step, gate, columns), report::lines::waiting(run, step, &self.call, columns))
             }
             (None, None) => return Ok(None),
         };
@@ -231,7 +231,7 @@ impl Follow<'_> {
         let Some((step, gate)) = run.open_gate() else { return Ok(None) };
         let (step, gate) = (step.clone(), gate.clone());
         self.tried.insert(gate.sequence);
-        self.say(report::gate::lines(run, &step, &gate))?;
+        self.say(report::gate::lines(run, &step, &gate, terminal::width()))?;
         if let Some(answer) = self.manner.answers.get(&step.id) {
             match self.approve(&step.id, &gate, answer, Via::CommandLine) {
                 Ok(()) => return Ok(None),
@@ -244,7 +244,7 @@ impl Follow<'_> {
         }
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !interactive || self.manner.never_ask || self.manner.quiet {
-            self.say(report::lines::waiting(&following.run, &step, &self.call))?;
+            self.say(report::lines::waiting(&following.run, &step, &self.call, terminal::width()))?;
             return Ok(Some(Exit::Waiting));
         }
         self.ask(following, &step, &gate)
@@ -265,7 +265,7 @@ impl Follow<'_> {
             self.say_entries(&following.run.plan, &heard)?;
             match typed {
                 Typed::Left => {
-                    self.say(report::lines::waiting(&following.run, step, &self.call))?;
+                    self.say(report::lines::waiting(&following.run, step, &self.call, terminal::width()))?;
                     return Ok(Some(Exit::Waiting));
                 }
                 Typed::Gone => return Ok(None),
@@ -309,12 +309,13 @@ impl Follow<'_> {
     }
 
     fn say_refused(&mut self, what: &str, why: &str) -> anyhow::Result<()> {
-        self.say(report::gate::hanging("   ! ", &format!("{what}: {why}")))
+        self.say(report::gate::hanging("   ! ", &format!("{what}: {why}"), terminal::width()))
     }
 
     fn say_entries(&mut self, plan: &Plan, entries: &[Entry]) -> anyhow::Result<()> {
         let detail = if self.manner.verbose { Detail::Full } else { Detail::Brief };
-        entries.iter().try_for_each(|entry| self.say(report::lines::of(plan, entry, detail)))
+        let columns = terminal::width();
+        entries.iter().try_for_each(|entry| self.say(report::lines::of(plan, entry, detail, columns)))
     }
 
     fn say(&mut self, lines: Vec<String>) -> anyhow::Result<()> {

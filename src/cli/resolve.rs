@@ -1,6 +1,6 @@
 //! `lifeboat resolve`: decide about a step whose outcome nobody saw, or one that failed and is held.
 
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::Resolution;
 use crate::domain::plan::StepId;
@@ -44,8 +44,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let Some(answer) = args.answer else {
         let (run, _, _) = folder.load()?;
         let letters = Letters::of(context);
-        let program = context.program();
-        for line in report::lines::unknown(&run, &program).iter().chain(&report::lines::held(&run, &program)) {
+        let (program, columns) = (context.program(), terminal::width());
+        let held = report::lines::held(&run, &program, columns);
+        for line in report::lines::unknown(&run, &program, columns).iter().chain(&held) {
             writeln!(out, "{}", letters.show(line))?;
         }
         return Ok(match (run.unknown().next(), run.held().next()) {

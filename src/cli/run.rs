@@ -1,7 +1,7 @@
 //! `lifeboat run`: make the sealed plan of a runbook, begin a run of it, follow it.
 
 use super::follow::{self, Manner};
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit, plan};
 use crate::domain::run::Run;
 use crate::engine::runner::targets;
@@ -39,7 +39,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let answers = follow::answers(&args.approve, &proposal.plan)?;
     if !args.json {
         let (host, call) = (context.host().name, context.program());
-        let lines = report::summary::lines(&proposal.plan, &proposal.run, &proposal.choice, &host, &call);
+        let lines =
+            report::summary::lines(&proposal.plan, &proposal.run, &proposal.choice, &host, &call, terminal::width());
         let letters = Letters::of(context);
         let mut out = std::io::stdout().lock();
         for line in lines {

@@ -4,6 +4,7 @@
 use super::Context;
 use crate::engine::identity;
 use crate::report::ascii;
+use crate::report::width::Width;
 use anyhow::Context as _;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::{execute, terminal};
@@ -121,6 +122,12 @@ pub fn columns() -> usize {
     let out = io::stdout();
     let size = out.is_terminal().then(|| rustix::termios::tcgetwinsize(&out).ok()).flatten();
     size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
+}
+
+/// How wide lines may be. Asked anew for each text: the terminal may have been resized.
+#[must_use]
+pub fn width() -> Width {
+    Width::of_terminal(columns())
 }
 
 /// What the terminal or the log can show.

@@ -17,3 +17,4 @@ pub mod summary;
 pub mod text;
 pub mod transcript;
 pub mod transcript_json;
+pub mod width;

@@ -40,7 +40,12 @@ impl Terminal {
 
     /// The same with these variables.
     pub(crate) fn start_with(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)]) -> Terminal {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        Terminal::start_sized(lab, arguments, variables, 80)
+    }
+
+    /// The same in a terminal of so many columns.
+    fn start_sized(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)], columns: u16) -> Terminal {
+        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
         let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.env_clear();
@@ -55,7 +60,7 @@ impl Terminal {
         let device = File::options().read(true).write(true).open(master.tty_name().unwrap()).unwrap();
         let child = slave.spawn_command(command).unwrap();
         drop(slave);
-        let parser = |rows| vt100::Parser::new(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(80).unwrap(), 0);
+        let parser = |rows| vt100::Parser::new(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(columns).unwrap(), 0);
         let seen = Arc::new(Mutex::new(Seen { bytes: Vec::new(), screen: parser(24), all: parser(ALL_ROWS) }));
         let (mut reader, into) = (master.try_clone_reader().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {
@@ -86,7 +91,7 @@ impl Terminal {
         let seen = self.seen.lock().unwrap();
         let screen = seen.screen.screen();
         let (row, column) = screen.cursor_position();
-        (screen.rows(0, 80).nth(usize::from(row)).unwrap_or_default(), column)
+        (screen.rows(0, screen.size().1.into()).nth(usize::from(row)).unwrap_or_default(), column)
     }
 
     /// Waits until the screen shows this.
@@ -354,6 +359,23 @@ fn without_a_terminal_a_gate_waits_and_says_what_to_type() {
     assert!(said(&output).contains("not approved"), "{}", said(&output));
     assert_eq!(answers(&lab), 0);
     lab::assert_done(&lab.run_lifeboat(&["abort", &name]), "abort");
+}
+
+#[test]
+fn a_wide_terminal_is_used() {
+    let lab = lab::running();
+    for (columns, widest) in [(100, 99), (160, 110)] {
+        let variables = [("LANG", "C.UTF-8"), ("TERM", "xterm-256color")];
+        let mut terminal = Terminal::start_sized(&lab, &["run", "restore-drill"], &variables, columns);
+        terminal.wait_for_prompt();
+        terminal.send("\x1b");
+        assert_eq!(terminal.wait_end(), 3);
+        let all = terminal.all();
+        let rules: Vec<usize> =
+            all.lines().filter(|line| line.starts_with("── ")).map(|line| line.chars().count()).collect();
+        assert!(rules.len() >= 2 && rules.iter().all(|rule| *rule == widest), "{rules:?}: {all}");
+        lab::assert_done(&lab.run_lifeboat(&["abort", &run_name(&lab)]), "abort");
+    }
 }
 
 #[test]
