@@ -288,6 +288,7 @@ fn another_person_s_answer_is_seen_and_changed_facts_open_the_gate_again() {
     lab::wait_until("it opens again", || terminal.all().contains("GATE OPENED AGAIN"));
     terminal.wait_for_prompt();
     let screen = terminal.screen();
+    assert_eq!(screen.matches("   ! ").count(), 1, "only the set is gone, the cluster is the same:\n{screen}");
     for told in ["CHANGED since it was approved", "! backup-set", "was  0/", "now  not there, or it can't be read"] {
         assert!(screen.contains(told), "{told} is missing:\n{screen}");
     }
