@@ -3,6 +3,7 @@
 use super::follow::{self, Manner};
 use super::terminal::{self, Letters};
 use super::{Context, Exit, plan};
+use crate::domain::plan::Plan;
 use crate::domain::run::Run;
 use crate::engine::runner::targets;
 use crate::engine::store::RunFolder;
@@ -47,6 +48,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             writeln!(out, "{}", letters.show(&line))?;
         }
     }
+    if !args.json {
+        tell_drills(context, &proposal.plan)?;
+    }
     let folder = begin(context, proposal)?;
     if args.detach {
         let (id, call) = (&folder.id, context.program());
@@ -61,6 +65,23 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
+/// Drills that are in the way of a recovery in place, and how they are ended: that is for the person to say.
+fn tell_drills(context: &Context, plan: &Plan) -> anyhow::Result<()> {
+    let Some(store) = context.existing_store()? else { return Ok(()) };
+    let letters = Letters::of(context);
+    let mut out = std::io::stdout().lock();
+    for drill in targets::in_the_way(&store, plan) {
+        let text = format!(
+            "drill {drill} of the same stanza goes on here, and takes the disk and the repository from this recovery. To end it:"
+        );
+        for line in report::gate::hanging("   ! ", &text, terminal::width()) {
+            writeln!(out, "{}", letters.show(&line))?;
+        }
+        writeln!(out, "     {} abort {drill}", context.program())?;
+    }
+    Ok(())
+}
+
 /// Begins a run of a proposal: from here on it belongs to its runner.
 ///
 /// # Errors
@@ -72,7 +93,7 @@ pub fn begin(context: &Context, proposal: proposal::Proposal) -> anyhow::Result<
     let socket = context.socket(&proposal.run)?;
     let by = context.operator();
     // Asked before there is a run to list; its runner takes the lock for itself and keeps it.
-    drop(targets::lock(&store, &proposal.plan)?);
+    targets::may_begin(&store, &proposal.plan)?;
     let (folder, _, _) = store.create_run(proposal.run, proposal.plan, by, context.host(), size)?;
     client::ensure_runner(&folder, &socket)?;
     Ok(folder)

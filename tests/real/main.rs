@@ -9,6 +9,7 @@ mod checks;
 mod drill;
 mod false_success;
 mod incident_helpers;
+mod in_place;
 mod kills_abort;
 mod kills_clients;
 mod kills_disk;

@@ -21,7 +21,7 @@ use crate::domain::status::StepStatus;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::journal::{Journal, JournalError};
 use crate::engine::step_process::{Launcher, StartError};
-use crate::engine::store::{RunFolder, StoreError};
+use crate::engine::store::{RunFolder, StoreError, TargetKind};
 use crate::engine::syslog;
 use crate::planning::machine::{self, Next, Refusal, Request, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,11 +35,15 @@ pub enum RunnerError {
     #[error("another runner has run {0}")]
     Held(String),
     /// Another run works in the same place.
-    #[error(
-        "another run works in {}, and two in one directory would destroy each other's work: `lifeboat runs` lists them; wait for its end, end it with `lifeboat abort`, or name another directory with -p directory=…",
-        _0.display()
-    )]
-    TargetHeld(PathBuf),
+    #[error("{}", target_held(holder.as_ref(), *kind, path))]
+    TargetHeld {
+        /// That run, where it can be told.
+        holder: Option<RunId>,
+        /// What kind of place.
+        kind: TargetKind,
+        /// The place.
+        path: PathBuf,
+    },
     /// The run's folder or lock.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -78,6 +82,24 @@ pub enum RunnerError {
         /// The system's answer.
         error: std::io::Error,
     },
+}
+
+/// Why two runs can't work in one directory, and what to do.
+fn target_held(holder: Option<&RunId>, kind: TargetKind, path: &Path) -> String {
+    let (who, end) = match holder {
+        Some(run) => {
+            (format!("run {run} works in"), format!("`lifeboat attach {run}` shows it, `lifeboat abort {run}` ends it"))
+        }
+        None => ("another run works in".to_owned(), "`lifeboat runs` lists them, `lifeboat abort` ends one".to_owned()),
+    };
+    let other = match kind {
+        TargetKind::DrillDirectory => ", or name another directory with -p directory=…",
+        TargetKind::DataDirectory => "",
+    };
+    format!(
+        "{who} {}, and two in one directory would destroy each other's work: wait for its end ({end}){other}",
+        path.display()
+    )
 }
 
 impl RunnerError {
