@@ -16,6 +16,8 @@ struct Part {
     timeline: TimelineId,
     first: u64,
     last: u64,
+    /// Where it was left; `None` for the one that is followed to its end.
+    left: Option<Lsn>,
 }
 
 impl Road {
@@ -27,11 +29,17 @@ impl Road {
         let mut first = 0;
         for entry in &history.entries {
             let last = entry.switch.0 / size.bytes();
-            parts.push(Part { timeline: entry.parent, first, last });
+            parts.push(Part { timeline: entry.parent, first, last, left: Some(entry.switch) });
             first = last;
         }
-        parts.push(Part { timeline: history.timeline, first, last: u64::MAX });
+        parts.push(Part { timeline: history.timeline, first, last: u64::MAX, left: None });
         Road { parts, size }
+    }
+
+    /// Where recovery leaves a timeline; `None` for the one that is followed to its end, and for others.
+    #[must_use]
+    pub fn left(&self, timeline: TimelineId) -> Option<Lsn> {
+        self.parts.iter().find(|part| part.timeline == timeline)?.left
     }
 
     /// The size of its segments.
@@ -85,6 +93,7 @@ mod tests {
         assert_eq!(names(&road, 7), ["000000040000000000000007", "000000020000000000000007"]);
         assert_eq!(names(&road, 0x100), ["000000040000000100000000"]);
         assert_eq!(road.place(segment("000000010000000000000005")), Some(5));
+        assert_eq!((road.left(TimelineId(1)), road.left(TimelineId(4))), (Some(Lsn(0x500_0100)), None));
         // of timeline 1 after it was left, and of one that is no ancestor: other futures
         assert_eq!(road.place(segment("000000010000000000000006")), None);
         assert_eq!(road.place(segment("000000030000000000000006")), None);

@@ -228,6 +228,8 @@ fn a_way_ends_at_the_first_gap_and_names_it() {
     assert_eq!((gap.count, gap.missing), (2, segment("000000020000000000000006")));
     let said = gap.to_string();
     assert!(said.contains(&format!("between {} and {}: 2 from", names[3], names[5])), "{said}");
+    // the child's segment of the switch is not there
+    assert_eq!(way(&names[..2], "1\t0/4000100\tx\n", 2, 3).end(), Some(Lsn(0x400_0100)));
     let whole = way(&names, "", 1, 3);
     assert_eq!((whole.segments.len(), whole.gap.unwrap().missing), (2, segment("000000010000000000000005")));
     assert_eq!(way(&names, "", 1, 6).gap, None);

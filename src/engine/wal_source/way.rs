@@ -62,11 +62,13 @@ impl Way {
         Way { segments, gap, road }
     }
 
-    /// The position right behind its last segment; `None` when it has none.
+    /// The position right behind its last segment; `None` when it has none. Where that is the one in which its timeline was
+    /// left, and the next timeline's is not there, what follows the switch is another future: it ends there.
     #[must_use]
     pub fn end(&self) -> Option<Lsn> {
         let size = self.road.size();
-        let start = self.segments.last()?.start(size)?;
-        Some(Lsn(start.0.saturating_add(size.bytes())))
+        let last = self.segments.last()?;
+        let end = Lsn(last.start(size)?.0.saturating_add(size.bytes()));
+        Some(self.road.left(last.timeline).map_or(end, |left| left.min(end)))
     }
 }
