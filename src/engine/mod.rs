@@ -16,6 +16,7 @@ pub mod journal;
 pub mod kept;
 pub mod look;
 pub mod managers;
+pub mod moments;
 pub mod paths;
 pub mod pgbackrest;
 pub mod pgbackrest_config;

@@ -21,6 +21,7 @@ mod kills_support;
 mod lab;
 mod letters;
 mod limits;
+mod moments;
 mod production;
 mod rehearsal;
 mod secrets;
