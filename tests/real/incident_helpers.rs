@@ -100,7 +100,7 @@ impl Incident {
         lab::wait_until("it pauses at the target", || {
             self.lab.sql("SELECT pg_get_wal_replay_pause_state()") == "paused"
         });
-        self.lab.sql("SELECT count(*) || ' ' || max(i) FROM held")
+        self.lab.sql("SELECT concat(count(*), ' ', max(i)) FROM held")
     }
 }
 

@@ -8,6 +8,7 @@ mod bad_input;
 mod checks;
 mod drill;
 mod false_success;
+mod incident_checks;
 mod incident_helpers;
 mod in_place;
 mod kills_abort;

@@ -176,7 +176,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
             identifier(found, wanted, report);
         }
         None => report
-            .good("its global/pg_control is gone: whose cluster it is can't be told any more, only its place says so"),
+            .good("its global/pg_control is gone (removed by hand, or by a restore that ended before it copied anything): whose cluster it is can't be told any more, only its place says so"),
     }
     Ok(())
 }
