@@ -22,6 +22,7 @@ pub mod pgbackrest;
 pub mod pgbackrest_config;
 pub mod postgres;
 pub mod processes;
+pub mod production;
 pub mod progress;
 pub mod proposal;
 pub mod psql;

@@ -4,7 +4,7 @@ use crate::domain::event::RunId;
 use crate::domain::inventory::{Inventory, RepositoryKey, Stanza, SystemId};
 use crate::domain::label::{BackupLabel, LabelError};
 use crate::domain::plan::Plan;
-use crate::domain::wal::{TimelineHistory, TimelineId};
+use crate::domain::wal::TimelineId;
 use crate::engine::drill_directory::DrillDirectory;
 use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
@@ -13,12 +13,13 @@ use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use crate::engine::postgres::{PostgresError, PostgresPrograms};
+use crate::engine::production::Production;
 use crate::engine::surroundings::Surroundings;
 use crate::engine::{clock, identity};
 use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
 use crate::planning::runbook::Runbook;
-use crate::planning::selection::{self, Choice, Histories, Refusal, Wish};
+use crate::planning::selection::{self, Choice, Refusal, Wish};
 use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -131,7 +132,7 @@ pub fn propose(
         production_timeline: control.as_ref().map(|control| TimelineId(control.timeline)),
         production_system: control.as_ref().map(|control| SystemId(control.system_identifier)),
     };
-    let choice = selection::choose(stanza, &wish, &histories(pgbackrest, stanza))?;
+    let choice = selection::choose(stanza, &wish, &look::histories(pgbackrest, stanza))?;
     let run = clock::random_run_id().map_err(ProposalError::Name)?;
     let drills = match &settings.drill.directory {
         Some(directory) => directory.clone(),
@@ -154,8 +155,12 @@ pub fn propose(
     };
     let mut sealed = facts::of(&surroundings, Some(&subject), Some(&inventory));
     sealed.identity.insert("runbook".to_owned(), runbook.digest().to_string());
+    let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
+    let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
+    let own = found.iter().flat_map(Production::texts);
+    known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let known = KnownFacts {
-        texts: texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory),
+        texts: known_texts,
         lists: lists(&surroundings, &subject, &target, &directory)?,
         sealed,
         environment: environment.shown,
@@ -221,30 +226,6 @@ fn label(given: &BTreeMap<String, String>) -> Result<Option<BackupLabel>, Propos
     given.get("set").map(|value| BackupLabel::parse(value).map_err(|error| wrong(value, error))).transpose()
 }
 
-/// The history files of the current archive in every repository; one that can't be read is not there.
-fn histories(pgbackrest: &Pgbackrest, stanza: &Stanza) -> Histories {
-    let mut histories = Histories::new();
-    for repository in stanza.repositories.iter().filter(|repository| repository.was_read()) {
-        let Some(archive) = repository.current_database().and_then(|database| repository.archive(database.id)) else {
-            continue;
-        };
-        let path = format!("archive/{}/{}", stanza.name, archive.id);
-        let Ok(listing) = pgbackrest.list(repository.key.0, &path, false) else { continue };
-        for (name, _) in listing.files() {
-            let Some(timeline) = name.strip_suffix(".history").and_then(|name| u32::from_str_radix(name, 16).ok())
-            else {
-                continue;
-            };
-            let Ok(Some(text)) = pgbackrest.get(repository.key.0, &format!("{path}/{name}")) else { continue };
-            let timeline = TimelineId(timeline);
-            if let Ok(history) = TimelineHistory::parse(timeline, &String::from_utf8_lossy(&text)) {
-                histories.entry(repository.key).or_default().insert(timeline, history);
-            }
-        }
-    }
-    histories
-}
-
 fn texts(
     settings: &Settings,
     surroundings: &Surroundings,
@@ -265,6 +246,7 @@ fn texts(
         ("database", settings.drill.database.clone()),
         ("depth", settings.drill.depth.word().to_owned()),
         ("directory", directory.display().to_string()),
+        ("host", rustix::system::uname().nodename().to_string_lossy().into_owned()),
         ("lifeboat", program),
         ("pgbackrest", surroundings.pgbackrest.binary.display().to_string()),
         ("pgbackrest-config", config.unwrap_or_default()),
@@ -304,15 +286,20 @@ fn lists(
     let mut words = vec![surroundings.pgbackrest.binary.display().to_string()];
     words.extend(options.iter().cloned());
     words.push(format!("--stanza={}", subject.stanza));
+    let in_place = words.clone();
     words.push(format!("--pg1-path={}", drill.data().display()));
     words.push(format!("--lock-path={}", drill.lock().display()));
     // Its warnings and errors belong into the server's log, where the reason of a failure is looked for.
     words.extend(["--log-level-file=off", "--log-level-console=off", "--log-level-stderr=warn"].map(str::to_owned));
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let restore = format!("--recovery-option=restore_command={}", restore_command(&words)?);
+    let option = |words: &[String]| -> Result<Vec<String>, ProposalError> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Ok(vec![format!("--recovery-option=restore_command={}", restore_command(&words)?)])
+    };
     Ok(BTreeMap::from([
         ("pgbackrest-options".to_owned(), options),
-        ("restore-command".to_owned(), vec![restore]),
+        // In place nothing is overridden, and no repository is named: WAL may come from all of them.
+        ("production-restore-command".to_owned(), option(&in_place)?),
+        ("restore-command".to_owned(), option(&words)?),
         ("target-options".to_owned(), target.options(TimelineId(subject.timeline), TargetAction::Promote)),
     ]))
 }

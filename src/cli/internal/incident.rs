@@ -109,6 +109,12 @@ pub(super) enum Helper {
     PlaceWal(PlaceWal),
     /// Replaces the recovery target.
     SetTarget(SetTarget),
+    /// Makes the place that a restore with --delta accepts.
+    MakeReady {
+        /// Where it is restored to.
+        #[arg(long, value_name = "DIR")]
+        data_directory: PathBuf,
+    },
 }
 
 /// A server's door.
@@ -213,6 +219,10 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
         }
         Helper::PlaceWal(args) => place_wal(args, &mut told)?,
         Helper::SetTarget(args) => set_target(args, &mut told)?,
+        Helper::MakeReady { data_directory } => {
+            let how = kept::make_ready(data_directory)?;
+            told.say("data-directory", format!("{}: {how}", data_directory.display()));
+        }
     }
     told.print()?;
     Ok(Exit::Done)
@@ -262,6 +272,7 @@ fn save_settings(
     let programs = PostgresPrograms::at(postgres_bin, &environment)?;
     let places = safety::places(&programs, &environment, data_directory, config_file)?;
     let saved = safety::save_configuration(data_directory, &places, safety)?;
+    safety::save_control(data_directory, safety)?;
     told.say("saved-settings", safety.display());
     told.say("files", saved.saved.len());
     told.say("bytes", saved.bytes);
