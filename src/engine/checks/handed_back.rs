@@ -8,8 +8,7 @@ use std::path::Path;
 const STATE: &str = "SELECT pg_is_in_recovery() AS in_recovery, s.system_identifier::text AS system_identifier, \
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline, \
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn, \
-    current_setting('archive_mode') AS archive_mode, current_setting('listen_addresses') AS listens, \
-    current_setting('default_transaction_read_only') AS read_only \
+    current_setting('archive_mode') AS archive_mode, current_setting('listen_addresses') AS listens \
     FROM pg_control_system() s";
 
 /// Settings that only recovery needs, where a file sets them.
@@ -72,9 +71,6 @@ fn state(row: &Row, system_identifier: &str, report: &mut CheckReport) {
         report.good(format!("it is read-write on timeline {}, at {}", shown(row, "timeline"), shown(row, "lsn")));
     } else {
         report.bad("it is still in recovery", "Look for standby.signal or recovery.signal in the data directory.");
-    }
-    if shown(row, "read_only") == "on" {
-        report.bad("default_transaction_read_only is on: no writer gets through", "ALTER SYSTEM RESET it and reload.");
     }
     if shown(row, "archive_mode") == "off" {
         report.bad("archive_mode is off: nothing of what is written now can be recovered", "Switch it on and restart.");
