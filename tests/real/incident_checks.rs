@@ -88,8 +88,13 @@ fn the_data_directory_is_known_in_every_state() {
     let manager = it.ask("who-manages-it", &[]);
     assert!(manager.holds() && manager.captures["manager"] == "none", "{manager:?}");
 
+    // its file is gone and it is not: the postmaster looks only once a minute
     let pid_file = it.production.join("postmaster.pid");
     let left = fs::read(&pid_file).unwrap();
+    fs::rename(&pid_file, it.production.join("hidden")).unwrap();
+    let orphaned = it.ask("cluster-is-the-stanzas", &[identifier]);
+    fs::rename(it.production.join("hidden"), &pid_file).unwrap();
+    assert!(wrong(&orphaned).contains("kill -QUIT") && orphaned.captures["state"] == "orphaned", "{orphaned:?}");
     it.lab.stop();
     fs::write(&pid_file, left).unwrap();
     lab::wait_until("the server's process has ended", || {
