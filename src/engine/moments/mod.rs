@@ -9,13 +9,15 @@
 mod error;
 mod reader;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use error::MomentsError;
 
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_marks::{Outcome, RestorePoint, TransactionEnd, record_end};
-use crate::engine::moments::reader::Reader;
+use crate::engine::moments::reader::{Pieces, Reader};
 use crate::engine::postgres::PostgresPrograms;
 use crate::engine::wal_source::{Gap, WalSource};
 use std::collections::BTreeMap;
@@ -32,7 +34,7 @@ const STEP_BYTES: u64 = 1 << 20;
 /// is removed with it.
 #[derive(Debug)]
 pub struct Moments {
-    reader: Reader,
+    reader: Box<dyn Pieces>,
     floor: Lsn,
     end: Lsn,
     gap: Option<Gap>,
@@ -96,7 +98,7 @@ impl Moments {
             return Err(MomentsError::NoBeginning { from: floor, gap: way.gap });
         };
         let reader = Reader::new(source.clone(), &way, timeline, programs, environment, below)?;
-        Ok(Moments { reader, floor, end, gap: way.gap, known: BTreeMap::new() })
+        Ok(Moments { reader: Box::new(reader), floor, end, gap: way.gap, known: BTreeMap::new() })
     }
 
     /// From the backup set's end to the end of the last segment before a gap.
