@@ -24,6 +24,7 @@ mod letters;
 mod limits;
 mod moments;
 mod production;
+mod progress;
 mod rehearsal;
 mod secrets;
 mod terminal;
