@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Makes `data_directory`, 0700, with an empty `backup.manifest`, where there is none or an empty one: a restore that is cut
-/// short before its own manifest is written could not be completed otherwise ([040], pgBackRest 2.45). What is a cluster,
+/// short before its own manifest is written could not be completed otherwise (error 040, pgBackRest 2.45). What is a cluster,
 /// or an unfinished restore, is left as it is. Returns what was found, in words.
 ///
 /// # Errors
