@@ -150,6 +150,10 @@ fn the_runner_is_killed_and_the_run_carried_on() {
     if let Some(client) = client {
         kills::exit_of(client);
     }
+    // The last entries may come with the end, before anybody could be killed after them.
+    for entry in &drill.entries[seen..] {
+        open.remove(&point(&entry.event));
+    }
     println!("{} kills, {resolved} resolved, {} entries", acknowledged.len(), drill.entries.len());
     assert_eq!(drill.run().outcome_word(), "done", "{}", kills::text(&kills::attach(&lab, &drill)));
     assert!(resolved > 0, "nothing was ever unknown");
