@@ -17,6 +17,7 @@ pub mod inventory;
 pub mod man;
 pub mod plan;
 pub mod rehearse;
+pub mod remember;
 pub mod resolve;
 pub mod run;
 pub mod runbook;
@@ -79,6 +80,8 @@ pub enum Command {
     Abort(abort::Args),
     /// Remove what a run left behind.
     Cleanup(cleanup::Args),
+    /// Note what tables are called, for the day on which the catalog is gone.
+    Remember(remember::Args),
     /// The evidence of a run.
     Transcript(transcript::Args),
     /// Completions for a shell.
@@ -151,6 +154,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Decide(args) => decide::run(&context, args),
         Command::Abort(args) => abort::run(&context, args),
         Command::Cleanup(args) => cleanup::run(&context, args),
+        Command::Remember(args) => remember::run(&context, args),
         Command::Transcript(args) => transcript::run(&context, args),
         Command::Runbook(_) | Command::Completions(_) | Command::Man(_) | Command::Internal(_) => Ok(Exit::Done),
     }

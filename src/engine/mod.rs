@@ -4,6 +4,7 @@ pub mod archives;
 pub mod ask;
 pub mod backup_jobs;
 pub mod catalog;
+pub mod catalog_memory;
 pub mod checks;
 pub mod client;
 pub mod clock;

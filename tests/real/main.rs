@@ -27,6 +27,7 @@ mod production;
 mod progress;
 mod rehearsal;
 mod secrets;
+mod remember;
 mod terminal;
 mod told;
 mod wal_source;
