@@ -238,8 +238,9 @@ impl Pieces for Reader {
         let answer = ask::ask(&self.question(range.start, end, arguments))?;
         // no record begins in the range: what came before it reaches over it, or the rest of the segment is empty
         let nothing = answer.stderr.contains("could not find a valid record after");
-        // in the last segment the WAL may end anywhere
-        let may_end = nothing || !self.segments.contains_key(&(place + 1));
+        // in the last segment the WAL may end anywhere; what was read beyond the range may reach into it
+        let last = end.map_or(place, |end| self.road.place_of(end));
+        let may_end = nothing || [place, last].iter().any(|place| !self.segments.contains_key(&(place + 1)));
         if answer.code > 1 || answer.code == 1 && !may_end {
             return Err(MomentsError::Unreadable { from: range.start, said: answer.stderr });
         }
