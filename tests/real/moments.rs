@@ -160,25 +160,36 @@ fn postgresql_stops_where_it_was_said() {
         String::from_utf8(output.stdout).unwrap()
     };
     let mut counts = Vec::new();
-    let time = sold[4].time;
-    let by_lsn = moments.resolve_time(time, false).unwrap();
-    let targets =
-        [("time", time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()), ("lsn", by_lsn.lsn_exclusive.to_string())];
-    for (kind, target) in targets {
-        let place = lab.home().join(kind);
-        lab.pgbackrest(&[
-            "--repo=1",
-            &format!("--set={set}"),
-            &format!("--pg1-path={}", place.display()),
-            &format!("--type={kind}"),
-            &format!("--target={target}"),
-            "--target-exclusive",
-            "--target-action=pause",
-            "--target-timeline=current",
-            "--archive-mode=off",
-            "restore",
-        ]);
-        let log = lab.home().join(format!("{kind}.log"));
+    let words = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+    let by_lsn = moments.resolve_time(sold[4].time, false).unwrap();
+    // all of that very time is kept: it stops before the transaction that was given up, which is no commit
+    let kept = moments.resolve_time(sold[3].time, true).unwrap();
+    assert!(kept.lsn_exclusive < by_lsn.lsn_exclusive);
+    let given_up = sold[3].xid + 1;
+    let aborted = moments.find_xid(given_up, moments.range()).unwrap();
+    assert_eq!((aborted.outcome, aborted.start), (Outcome::Abort, kept.lsn_exclusive));
+    let stops_before = |what: &str, xid: u32| format!("recovery stopping before {what} of transaction {xid}");
+    let lsn = by_lsn.lsn_exclusive;
+    let targets = [
+        ("time", words(sold[4].time), true, stops_before("commit", sold[4].xid)),
+        ("time", words(sold[3].time), false, stops_before("abort", given_up)),
+        ("lsn", lsn.to_string(), true, format!("recovery stopping before WAL location (LSN) \"{lsn}\"")),
+    ];
+    for (number, (kind, target, exclusive, stopped)) in targets.into_iter().enumerate() {
+        let place = lab.home().join(number.to_string());
+        let named = [
+            format!("--set={set}"),
+            format!("--pg1-path={}", place.display()),
+            format!("--type={kind}"),
+            format!("--target={target}"),
+        ];
+        let mut arguments: Vec<&str> = named.iter().map(String::as_str).collect();
+        // pgBackRest has no --no-target-exclusive
+        arguments.extend(exclusive.then_some("--target-exclusive"));
+        let rest = ["--repo=1", "--target-action=pause", "--target-timeline=current", "--archive-mode=off", "restore"];
+        arguments.extend(rest);
+        lab.pgbackrest(&arguments);
+        let log = lab.home().join(format!("{number}.log"));
         let options = format!("-p 5999 -k {}", place.display());
         let start = lab::as_owner(lab.marker.bin_directory.join("pg_ctl"))
             .args(["start", "-s", "-w", "-D", place.to_str().unwrap(), "-l", log.to_str().unwrap(), "-o", &options])
@@ -187,11 +198,6 @@ fn postgresql_stops_where_it_was_said() {
         lab::assert_done(&start, "pg_ctl start");
         let said = || fs::read_to_string(&log).unwrap();
         lab::wait_until("it pauses", || said().contains("pausing at the end of recovery"));
-        let stopped = if kind == "time" {
-            format!("recovery stopping before commit of transaction {}", by_lsn.first_discarded.unwrap().xid)
-        } else {
-            format!("recovery stopping before WAL location (LSN) \"{}\"", by_lsn.lsn_exclusive)
-        };
         assert!(said().contains(&stopped), "{}", said());
         counts.push(rows(&place));
         let stop = lab::as_owner(lab.marker.bin_directory.join("pg_ctl"))
@@ -200,7 +206,7 @@ fn postgresql_stops_where_it_was_said() {
             .unwrap();
         lab::assert_done(&stop, "pg_ctl stop");
     }
-    assert_eq!(counts[0], counts[1]);
+    assert!(counts[0] == counts[1] && counts[1] == counts[2], "{counts:?}");
     assert_eq!(by_lsn.last_kept.unwrap().xid, sold[3].xid);
 }
 
