@@ -4,10 +4,11 @@ use crate::domain::event::RunId;
 use crate::domain::inventory::{Inventory, RepositoryKey, Stanza, SystemId};
 use crate::domain::label::{BackupLabel, LabelError};
 use crate::domain::plan::Plan;
-use crate::domain::wal::{TimelineHistory, TimelineId};
+use crate::domain::wal::TimelineId;
 use crate::engine::drill_directory::DrillDirectory;
 use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
+use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
@@ -18,7 +19,7 @@ use crate::engine::{clock, identity};
 use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
 use crate::planning::runbook::Runbook;
-use crate::planning::selection::{self, Choice, Histories, Refusal, Wish};
+use crate::planning::selection::{self, Choice, Refusal, Wish};
 use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
 use crate::settings::Settings;
 use std::collections::BTreeMap;
@@ -219,30 +220,6 @@ fn label(given: &BTreeMap<String, String>) -> Result<Option<BackupLabel>, Propos
         why: error.to_string(),
     };
     given.get("set").map(|value| BackupLabel::parse(value).map_err(|error| wrong(value, error))).transpose()
-}
-
-/// The history files of the current archive in every repository; one that can't be read is not there.
-fn histories(pgbackrest: &Pgbackrest, stanza: &Stanza) -> Histories {
-    let mut histories = Histories::new();
-    for repository in stanza.repositories.iter().filter(|repository| repository.was_read()) {
-        let Some(archive) = repository.current_database().and_then(|database| repository.archive(database.id)) else {
-            continue;
-        };
-        let path = format!("archive/{}/{}", stanza.name, archive.id);
-        let Ok(listing) = pgbackrest.list(repository.key.0, &path, false) else { continue };
-        for (name, _) in listing.files() {
-            let Some(timeline) = name.strip_suffix(".history").and_then(|name| u32::from_str_radix(name, 16).ok())
-            else {
-                continue;
-            };
-            let Ok(Some(text)) = pgbackrest.get(repository.key.0, &format!("{path}/{name}")) else { continue };
-            let timeline = TimelineId(timeline);
-            if let Ok(history) = TimelineHistory::parse(timeline, &String::from_utf8_lossy(&text)) {
-                histories.entry(repository.key).or_default().insert(timeline, history);
-            }
-        }
-    }
-    histories
 }
 
 fn texts(
