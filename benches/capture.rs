@@ -144,6 +144,7 @@ fn step(directory: &Path, argv: &[String]) -> f64 {
         argv: argv.to_vec(),
         directory: directory.to_owned(),
         stdout_is_data: false,
+        release: false,
     };
     let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
     let launcher = Launcher {

@@ -50,6 +50,7 @@ fn step(folder: &Path, argv: Vec<String>) -> Duration {
         argv,
         directory: PathBuf::from("/"),
         stdout_is_data: false,
+        release: false,
     };
     let launcher = Launcher {
         program: PathBuf::from(env!("CARGO_BIN_EXE_lifeboat")),

@@ -20,10 +20,14 @@ pub fn main() -> ExitCode {
     match cli::main() {
         cli::Answer::Ended(code) => code,
         cli::Answer::Console(context) => {
-            let (program, ascii) = (context.program(), cli::terminal::Letters::of(&context).is_ascii());
-            match ui::console::open(ui::console::Wishes { settings: context.settings, program, ascii }) {
+            let (program, letters) = (context.program(), cli::terminal::Letters::of(&context));
+            match ui::console::open(ui::console::Wishes {
+                settings: context.settings,
+                program,
+                ascii: letters.is_ascii(),
+            }) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => cli::failed(&error.into()),
+                Err(error) => cli::failed(&error.into(), letters),
             }
         }
     }

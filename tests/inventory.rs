@@ -308,6 +308,35 @@ fn sample_34_one_label_names_two_sets() {
 }
 
 #[test]
+fn the_table_tells_the_last_drill_of_each_set() {
+    let inventory = sample("34");
+    let key = |number, set| SetKey { stanza: "main".into(), repository: RepositoryKey(number), label: label(set) };
+    let drill = |verdict: &str, hours: i64| LastDrill {
+        at: at(1_795_350_000 - hours * 3600),
+        depth: "rows".into(),
+        verdict: verdict.into(),
+    };
+    let twin = "20261122-070952F";
+    let at_80 =
+        |drills: Option<&LastDrills>, ascii| table(&inventory, drills, at(1_795_350_000), Layout { width: 80, ascii });
+    let lines_of = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.starts_with(&format!("{twin} "))).map(str::to_owned).collect()
+    };
+    let drills = LastDrills::from([(key(1, twin), drill("failed", 3)), (key(2, twin), drill("done", 50))]);
+    let text = at_80(Some(&drills), false);
+    let lines = lines_of(&text);
+    assert!(lines[0].contains(" ✗ 3 h ") && lines[1].contains(" ✔ 2 d "), "{text}");
+    assert_eq!(text.matches("! its last drill ended 2026-11-22 09:20Z: failed;").count(), 1, "{text}");
+    assert!(text.lines().filter(|line| line.contains(" full ")).any(|line| line.contains("never")), "{text}");
+    assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
+    let plain = at_80(Some(&drills), true);
+    assert!(plain.is_ascii() && plain.contains(" x 3 h ") && plain.contains(" + 2 d "), "{plain}");
+    // Drills that can't be read are not none.
+    let unread = at_80(None, false);
+    assert!(!unread.contains("never") && lines_of(&unread)[0].contains(" ? "), "{unread}");
+}
+
+#[test]
 fn sample_35_block_incrementals_tell_no_repository_size() {
     let inventory = sample("35");
     let incr = &repository(&inventory, 2).sets[1];
@@ -530,7 +559,7 @@ proptest! {
         bytes[position] = byte;
         if let Ok(document) = decode(&bytes) {
             let inventory = Inventory::from_info(document, at(1_795_350_000), "2.45");
-            let table = table(&inventory, at(1_795_350_000), Layout { width: 80, ascii: false });
+            let table = table(&inventory, Some(&LastDrills::new()), at(1_795_350_000), Layout { width: 80, ascii: false });
             prop_assert!(!table.lines().any(|line| line.contains(char::is_control)));
             let _ = json(&inventory, &LastDrills::new());
         }
@@ -538,7 +567,7 @@ proptest! {
 
     #[test]
     fn no_line_is_wider_than_the_terminal(number in "(05|08|12|13|15|18|20|34)", width in 80usize..160, ascii: bool) {
-        let table = table(&sample(&number), at(1_795_350_000), Layout { width, ascii });
+        let table = table(&sample(&number), Some(&LastDrills::new()), at(1_795_350_000), Layout { width, ascii });
         for line in table.lines() {
             prop_assert!(unicode_width::UnicodeWidthStr::width(line) <= width, "{line}");
             prop_assert!(!ascii || line.is_ascii(), "{line}");
@@ -547,11 +576,11 @@ proptest! {
 }
 
 fn wide(inventory: &Inventory) -> String {
-    table(inventory, at(1_795_350_000), Layout { width: 10_000, ascii: false })
+    table(inventory, Some(&LastDrills::new()), at(1_795_350_000), Layout { width: 10_000, ascii: false })
 }
 
 fn at_80(number: &str, ascii: bool) -> String {
-    table(&sample(number), at(1_795_350_000), Layout { width: 80, ascii })
+    table(&sample(number), Some(&LastDrills::new()), at(1_795_350_000), Layout { width: 80, ascii })
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn a_hundred_subtransactions_at_redo_forbid_looking_and_wal_survives() {
     let safety = root.path().join("safety");
     let first = save_wal(&main.join("pg_wal"), &safety).unwrap();
     assert!(first.files.contains_key("000000010000000000000001"), "{first:?}");
-    let found = places(&programs, &environment(), &main).unwrap();
+    let found = places(&programs, &environment(), &main, None).unwrap();
     assert_eq!(found.files.get("hba_file"), Some(&main.join("pg_hba.conf")), "{found:?}");
     let saved = save_configuration(&main, &found, &safety).unwrap();
     assert!(saved.saved.contains(&main.join("postgresql.auto.conf")) && saved.left_out.is_empty(), "{saved:?}");

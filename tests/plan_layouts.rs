@@ -42,7 +42,7 @@ fn json_has_what_was_promised() {
     assert!(step("start")["argv"].is_null() && step("restore")["answer"].is_null());
     assert_eq!(step("restore")["destructive"], true);
     let argv = step("server")["argv"].as_array().unwrap();
-    assert!(argv.contains(&"max_connections=${control.max_connections}".into()));
+    assert!(argv.contains(&"max_connections=${limits.max_connections}".into()));
     assert_eq!(step("probe")["ruled_out"], "probe is not given");
     assert_eq!(step("promoted")["until"], "promoted");
 }

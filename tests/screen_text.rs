@@ -17,6 +17,7 @@ use lifeboat::domain::run::Run;
 use lifeboat::domain::wal::TimelineId;
 use lifeboat::planning::selection::Choice;
 use lifeboat::report::lines::{self, Detail};
+use lifeboat::report::width::Width;
 use lifeboat::report::{gate, summary};
 use sample_plan::{facts, host, id, plan};
 use std::collections::BTreeMap;
@@ -106,8 +107,8 @@ fn choice(what: &str) -> Choice {
 }
 
 /// Everything a run can show.
-fn all(plan: &Plan, what: &str) -> Vec<String> {
-    let mut shown = summary::lines(plan, &RunId::parse("7Q2K").unwrap(), &choice(what), what, "lifeboat");
+fn all(plan: &Plan, what: &str, columns: Width) -> Vec<String> {
+    let mut shown = summary::lines(plan, &RunId::parse("7Q2K").unwrap(), &choice(what), what, "lifeboat", columns);
     for (events, detail) in [
         (failed(what), Detail::Full),
         (failed(what), Detail::Brief),
@@ -115,12 +116,12 @@ fn all(plan: &Plan, what: &str) -> Vec<String> {
         (vec![RunEvent::StepStarted { step: id("restore"), attempt: 1 }], Detail::Brief),
     ] {
         let entries = entries(plan.clone(), events, what);
-        shown.extend(entries.iter().flat_map(|entry| lines::of(plan, entry, detail)));
+        shown.extend(entries.iter().flat_map(|entry| lines::of(plan, entry, detail, columns)));
         let run = Run::fold(&entries).unwrap();
-        shown.extend(lines::end(&run, "lifeboat"));
+        shown.extend(lines::end(&run, "lifeboat", columns));
         if let Some((step, state)) = run.open_gate() {
-            shown.extend(gate::lines(&run, step, state));
-            shown.extend(lines::waiting(&run, step, "lifeboat"));
+            shown.extend(gate::lines(&run, step, state, columns));
+            shown.extend(lines::waiting(&run, step, "lifeboat", columns));
         }
     }
     shown
@@ -130,7 +131,7 @@ fn all(plan: &Plan, what: &str) -> Vec<String> {
 fn nothing_hostile_reaches_the_terminal() {
     let mut plan = plan();
     hostile(&mut plan);
-    let shown = all(&plan, HOSTILE);
+    let shown = all(&plan, HOSTILE, Width::USUAL);
     assert!(
         shown.iter().filter(|line| line.contains("a␛[2J␍b<U+202E>c<U+009B>31m␇<U+200B>")).count() > 15,
         "{shown:?}"
@@ -142,19 +143,26 @@ fn nothing_hostile_reaches_the_terminal() {
 }
 
 #[test]
-fn lines_fit_on_a_terminal_of_80_columns() {
-    for line in all(&plan(), "the set is the newest of several that fit, and this sentence goes on for a while") {
-        assert!(line.width() <= 79, "{} columns: {line}", line.width());
-    }
+fn lines_use_the_terminal_as_far_as_it_can_be_read() {
+    let sentence = "the set is the newest of several that fit, and this sentence goes on for a while ".repeat(3);
+    let widest = |terminal: usize| {
+        let shown = all(&plan(), &sentence, Width::of_terminal(terminal));
+        shown.iter().map(|line| line.width()).max().unwrap()
+    };
+    // Every rule fills its line.
+    assert_eq!([80, 100, 200].map(widest), [79, 99, 110]);
+    let lines = |terminal| all(&plan(), &sentence, Width::of_terminal(terminal)).len();
+    assert!(lines(110) < lines(80), "what fits into one line is not broken");
 }
 
 #[test]
 fn a_failure_is_told_again_at_the_end_and_what_it_took_with_it() {
     let entries = entries(plan(), failed("no room"), "anna");
-    let brief: Vec<String> = entries.iter().flat_map(|entry| lines::of(&plan(), entry, Detail::Brief)).collect();
+    let brief: Vec<String> =
+        entries.iter().flat_map(|entry| lines::of(&plan(), entry, Detail::Brief, Width::USUAL)).collect();
     assert!(brief.iter().any(|line| line.contains("✗ 1/11 Enough space for the restore: FAILED")), "{brief:#?}");
     assert!(!brief.iter().any(|line| line.contains("an earlier step failed")), "{brief:#?}");
-    let end = lines::end(&Run::fold(&entries).unwrap(), "lifeboat").join("\n");
+    let end = lines::end(&Run::fold(&entries).unwrap(), "lifeboat", Width::USUAL).join("\n");
     assert!(end.contains("run 7Q2K FAILED") && end.contains("✗ 1/11 Enough space"), "{end}");
     assert!(end.contains("no room") && end.contains("not done: steps 2-"), "{end}");
     assert!(end.ends_with("lifeboat transcript 7Q2K"), "{end}");
@@ -165,7 +173,7 @@ fn a_gate_shows_the_command_it_lets_pass_and_what_changed() {
     let plan = plan();
     let run = Run::fold(&entries(plan.clone(), vec![opened(&plan, "backup-set")], "anna")).unwrap();
     let (step, state) = run.open_gate().unwrap();
-    let text = gate::lines(&run, step, state).join("\n");
+    let text = gate::lines(&run, step, state, Width::USUAL).join("\n");
     for told in ["$ /usr/bin/pgbackrest --stanza=main", "--target=2026", "GATE · step 2", "overwrites", "CHANGED since"]
     {
         assert!(text.contains(told), "{told} is missing: {text}");

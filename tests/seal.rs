@@ -227,7 +227,7 @@ proptest! {
     #[test]
     fn amending_is_filling_and_sealing_again(connections in any::<String>(), workers in any::<String>()) {
         let plan = drill(&[]);
-        let values = map(&[("control.max_connections", &connections), ("control.max_worker_processes", &workers), ("x.y", "1")]);
+        let values = map(&[("limits.max_connections", &connections), ("limits.max_worker_processes", &workers), ("x.y", "1")]);
         let (relevant, new_seal) = amend(&plan, &values).unwrap();
         prop_assert_eq!(relevant.len(), 2);
         let mut amended = plan.clone();
@@ -237,7 +237,8 @@ proptest! {
         prop_assert_ne!(new_seal, plan.seal);
         prop_assert_eq!(amend(&amended, &values), None, "nobody waits for them any more");
         let server = amended.steps.iter().find(|step| matches!(step.kind, StepKind::Server { .. })).unwrap();
-        let wanted = Argument { pieces: vec![Piece::Text("max_connections=".into()), Piece::Text(connections)] };
+        let filled = Piece::Filled { name: "control.max_connections".into(), value: connections };
+        let wanted = Argument { pieces: vec![Piece::Text("max_connections=".into()), filled] };
         prop_assert!(server.kind.command().unwrap().argv.contains(&wanted));
     }
 

@@ -10,13 +10,14 @@ use lifeboat::domain::status::{StepStatus, after};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The columns of the table.
-const STATUSES: [StepStatus; 9] = [
+const STATUSES: [StepStatus; 10] = [
     StepStatus::Pending,
     StepStatus::Running,
     StepStatus::Ready,
     StepStatus::Waiting,
     StepStatus::Done,
     StepStatus::Failed,
+    StepStatus::Held,
     StepStatus::Skipped,
     StepStatus::Unknown,
     StepStatus::Aborted,
@@ -24,27 +25,28 @@ const STATUSES: [StepStatus; 9] = [
 
 /// `-`: can't happen.
 const TABLE: &str = "
-event                   | pending  running  ready    waiting  done     failed   skipped  unknown  aborted
-step_started            | running  -        -        -        -        -        -        -        -
-step_ready              | -        ready    -        -        -        -        -        -        -
-step_ended done         | -        done     done     -        -        -        -        -        -
-step_ended failed       | -        failed   failed   -        -        -        -        -        -
-step_ended aborted      | -        aborted  aborted  -        -        -        -        -        -
-step_interrupted        | -        pending  -        -        -        -        -        -        -
-step_unknown            | -        unknown  unknown  -        -        -        -        -        -
-step_resolved done      | -        -        -        -        -        -        -        done     -
-step_resolved again     | -        -        -        -        -        -        -        pending  -
-step_resolved abort     | -        -        -        -        -        -        -        aborted  -
-step_skipped            | skipped  -        -        -        -        -        -        -        -
-step_refused            | failed   -        -        -        -        -        -        -        -
-gate_opened             | waiting  -        -        waiting  waiting  -        -        -        -
-gate_answered           | -        -        -        done     -        -        -        -        -
-run_created             | -        -        -        -        -        -        -        -        -
-runner_started          | -        -        -        -        -        -        -        -        -
-plan_amended            | -        -        -        -        -        -        -        -        -
-abort_requested         | -        -        -        -        -        -        -        -        -
-note_written            | -        -        -        -        -        -        -        -        -
-run_ended               | -        -        -        -        -        -        -        -        -
+event                   | pending  running  ready    waiting  done     failed   held     skipped  unknown  aborted
+step_started            | running  -        -        -        -        -        -        -        -        -
+step_ready              | -        ready    -        -        -        -        -        -        -        -
+step_ended done         | -        done     done     -        -        -        -        -        -        -
+step_ended failed       | -        failed   failed   -        -        -        -        -        -        -
+step_ended aborted      | -        aborted  aborted  -        -        -        -        -        -        -
+step_interrupted        | -        pending  -        -        -        -        -        -        -        -
+step_unknown            | -        unknown  unknown  -        -        -        -        -        -        -
+step_resolved done      | -        -        -        -        -        -        done     -        done     -
+step_resolved again     | -        -        -        -        -        -        pending  -        pending  -
+step_resolved abort     | -        -        -        -        -        -        aborted  -        aborted  -
+step_skipped            | skipped  -        -        -        -        -        -        -        -        -
+step_refused            | failed   -        -        -        -        -        -        -        -        -
+gate_opened             | waiting  -        -        waiting  waiting  -        -        -        -        -
+gate_answered           | -        -        -        done     -        -        -        -        -        -
+decision_made           | done     -        -        done     -        -        -        -        -        -
+run_created             | -        -        -        -        -        -        -        -        -        -
+runner_started          | -        -        -        -        -        -        -        -        -        -
+plan_amended            | -        -        -        -        -        -        -        -        -        -
+abort_requested         | -        -        -        -        -        -        -        -        -        -
+note_written            | -        -        -        -        -        -        -        -        -        -
+run_ended               | -        -        -        -        -        -        -        -        -        -
 ";
 
 fn ended(verdict: Verdict) -> RunEvent {
@@ -60,7 +62,7 @@ fn ended(verdict: Verdict) -> RunEvent {
 }
 
 fn resolved(answer: Resolution) -> RunEvent {
-    RunEvent::StepResolved { step: step(), attempt: 1, answer, by: by(), evidence: Vec::new() }
+    RunEvent::StepResolved { step: step(), attempt: 1, answer, by: by(), evidence: Vec::new(), seal: None }
 }
 
 fn step() -> StepId {
@@ -116,6 +118,18 @@ fn rows() -> Vec<(&'static str, RunEvent)> {
             RunEvent::GateAnswered { step: step(), opening: 1, seal: Digest::ZERO, by: by(), via: Via::Terminal },
         ),
         (
+            "decision_made",
+            RunEvent::DecisionMade {
+                step: step(),
+                opening: 1,
+                choice: step(),
+                values: BTreeMap::new(),
+                seal: Digest::ZERO,
+                by: by(),
+                via: Via::Terminal,
+            },
+        ),
+        (
             "run_created",
             RunEvent::RunCreated {
                 version: 1,
@@ -160,7 +174,7 @@ fn the_table_is_complete() {
     assert_eq!(listed, named);
     let kinds: BTreeSet<String> =
         rows().iter().map(|(_, event)| serde_json::to_value(event).unwrap()["type"].as_str().unwrap().into()).collect();
-    assert_eq!(kinds.len(), 16, "every kind of event has a row: {kinds:?}");
+    assert_eq!(kinds.len(), 17, "every kind of event has a row: {kinds:?}");
     for (row, event) in rows() {
         assert_eq!(serde_json::to_value(&event).unwrap()["type"], row.split(' ').next().unwrap());
     }

@@ -99,6 +99,7 @@ impl Place {
             argv: argv.iter().map(ToString::to_string).collect(),
             directory: directory.path().to_owned(),
             stdout_is_data: false,
+            release: false,
         };
         let environment = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         Place { directory, spec, environment }

@@ -1,6 +1,6 @@
 //! `lifeboat approve`: answer a gate that waits, without following the run.
 
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::Via;
 use crate::domain::plan::StepId;
@@ -37,8 +37,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         match gate {
             Some((planned, gate)) => {
                 let letters = Letters::of(context);
-                let waiting = report::lines::waiting(&run, planned, &context.program());
-                for line in report::gate::lines(&run, planned, gate).iter().chain(&waiting) {
+                let waiting = report::lines::waiting(&run, planned, &context.program(), terminal::width());
+                for line in report::gate::lines(&run, planned, gate, terminal::width()).iter().chain(&waiting) {
                     writeln!(out, "{}", letters.show(line))?;
                 }
                 return Ok(Exit::Waiting);

@@ -3,13 +3,14 @@
 use super::gate::{self, Typed};
 use super::terminal::{self, Letters};
 use super::{Context, Exit};
-use crate::domain::event::{Entry, RunOutcome, Via};
+use crate::domain::event::{Entry, Resolution, RunOutcome, Via};
 use crate::domain::plan::{Plan, Step, StepId, StepKind};
 use crate::domain::run::{GateState, Run};
+use crate::domain::text::clean;
 use crate::engine::client::{self, ClientError, Following};
 use crate::engine::progress::ProgressReader;
 use crate::engine::store::RunFolder;
-use crate::planning::machine::Request;
+use crate::planning::machine::{self, Request};
 use crate::report;
 use crate::report::lines::Detail;
 use anyhow::Context as _;
@@ -83,7 +84,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
     loop {
         let run = &following.run;
         if let Some((outcome, _)) = run.ended {
-            follow.say(report::lines::end(run, &follow.call))?;
+            follow.say(report::lines::end(run, &follow.call, terminal::width()))?;
             let exit = match outcome {
                 RunOutcome::Done => Exit::Done,
                 RunOutcome::Failed => Exit::Failed,
@@ -92,7 +93,7 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
             return Ok((following.run, exit));
         }
         if run.unknown().next().is_some() && !run.aborting {
-            follow.say(report::lines::unknown(run, &follow.call))?;
+            follow.say(report::lines::unknown(run, &follow.call, terminal::width()))?;
             return Ok((following.run, Exit::Unknown));
         }
         if !folder.is_runner_alive()? {
@@ -105,10 +106,10 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
             restarts += 1;
             client::ensure_runner(folder, &context.socket(&folder.id)?)?;
         }
-        // A gate of a run that is being ended asks nobody any more.
-        if !run.aborting && run.open_gate().is_some_and(|(_, gate)| !follow.tried.contains(&gate.sequence)) {
+        // What waits in a run that is being ended asks nobody any more.
+        if !run.aborting && asks(run).is_some_and(|(sequence, _)| !follow.tried.contains(&sequence)) {
             follow.clear_progress()?;
-            if let Some(exit) = follow.gate(&mut following)? {
+            if let Some(exit) = follow.person(&mut following)? {
                 return Ok((following.run, exit));
             }
             continue;
@@ -120,14 +121,117 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
     }
 }
 
+/// What a run waits for a person with, and the entry it began with.
+fn asks(run: &Run) -> Option<(u64, Asks)> {
+    if let Some((_, state)) = run.held().next() {
+        return Some((state.begun, Asks::Held));
+    }
+    let gate = run.open_gate().map(|(_, gate)| (gate.sequence, Asks::Gate));
+    gate.or_else(|| run.open_decision().map(|(_, gate)| (gate.sequence, Asks::Decision)))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asks {
+    Gate,
+    Decision,
+    Held,
+}
+
 impl Follow<'_> {
+    fn person(&mut self, following: &mut Following) -> anyhow::Result<Option<Exit>> {
+        match asks(&following.run) {
+            None => Ok(None),
+            Some((_, Asks::Gate)) => self.gate(following),
+            Some((sequence, asked)) => self.way_on(following, sequence, asked),
+        }
+    }
+
+    /// A decision or a held step: asks for the way on.
+    fn way_on(&mut self, following: &mut Following, sequence: u64, asked: Asks) -> anyhow::Result<Option<Exit>> {
+        self.tried.insert(sequence);
+        let (run, columns) = (&following.run, terminal::width());
+        let (lines, left) = match (run.held().next(), run.open_decision()) {
+            (Some(_), _) => (report::lines::held(run, &self.call, columns), Vec::new()),
+            (None, Some((step, gate))) => {
+                (report::gate::lines(run, step, gate, columns), report::lines::waiting(run, step, &self.call, columns))
+            }
+            (None, None) => return Ok(None),
+        };
+        self.say(lines)?;
+        let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
+        if !interactive || self.manner.never_ask || self.manner.quiet {
+            self.say(left)?;
+            return Ok(Some(Exit::Waiting));
+        }
+        self.say(vec![
+            match asked {
+                Asks::Held => "   Type again, done or abort (or a way on, with its target), and Enter. Esc leaves it.",
+                _ => "   Type a way on (with its target, where it asks for one) and Enter. Esc leaves it waiting.",
+            }
+            .to_owned(),
+        ])?;
+        loop {
+            let mut heard = Vec::new();
+            let typed = gate::ask("   > ", self.letters, || {
+                heard.extend(following.wait(Some(Duration::ZERO))?);
+                let same = asks(&following.run) == Some((sequence, asked));
+                Ok(following.run.ended.is_none() && same)
+            })?;
+            self.say_entries(&following.run.plan, &heard)?;
+            let typed = match typed {
+                Typed::Left => {
+                    self.say(left)?;
+                    return Ok(Some(Exit::Waiting));
+                }
+                Typed::Gone => return Ok(None),
+                Typed::Answer(typed) => typed,
+            };
+            let request = match self.request(&following.run, &typed) {
+                Ok(request) => request,
+                Err(why) => {
+                    self.say_refused("nothing was decided", &why)?;
+                    continue;
+                }
+            };
+            match client::request(self.folder, &request) {
+                Ok(_) => return Ok(None),
+                Err(ClientError::Refused(why)) => self.say_refused("nothing was decided", &why)?,
+                Err(error) => return self.unanswered(error, sequence),
+            }
+        }
+    }
+
+    /// What was typed at a decision or a held step.
+    fn request(&self, run: &Run, typed: &str) -> Result<Request, String> {
+        let by = self.context.operator();
+        let word = typed.split_whitespace().next().unwrap_or_default();
+        if let Some((held, _)) = run.held().next() {
+            let answer = match word {
+                "again" => Some(Resolution::Again),
+                "done" => Some(Resolution::Done),
+                "abort" => Some(Resolution::Abort),
+                _ => None,
+            };
+            if let Some(answer) = answer {
+                return Ok(Request::Resolve { step: held.id.clone(), answer, by });
+            }
+        }
+        let decision = match run.open_decision() {
+            Some((step, _)) => Some(step),
+            None => machine::ways_past(run).into_iter().find(|(_, choice)| choice.id.as_str() == word).map(|way| way.0),
+        };
+        let step = decision.ok_or_else(|| format!("'{}' is no way on here", clean(word)))?;
+        let sequence = run.open_decision().map_or(0, |(_, gate)| gate.sequence);
+        super::decide::request(run, step, sequence, super::decide::typed(typed), by, Via::Terminal)
+    }
+
     /// Answers an open gate, or says why the run waits: then with the exit status.
     fn gate(&mut self, following: &mut Following) -> anyhow::Result<Option<Exit>> {
         let run = &following.run;
         let Some((step, gate)) = run.open_gate() else { return Ok(None) };
         let (step, gate) = (step.clone(), gate.clone());
         self.tried.insert(gate.sequence);
-        self.say(report::gate::lines(run, &step, &gate))?;
+        self.say(report::gate::lines(run, &step, &gate, terminal::width()))?;
         if let Some(answer) = self.manner.answers.get(&step.id) {
             match self.approve(&step.id, &gate, answer, Via::CommandLine) {
                 Ok(()) => return Ok(None),
@@ -140,7 +244,7 @@ impl Follow<'_> {
         }
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
         if !interactive || self.manner.never_ask || self.manner.quiet {
-            self.say(report::lines::waiting(&following.run, &step, &self.call))?;
+            self.say(report::lines::waiting(&following.run, &step, &self.call, terminal::width()))?;
             return Ok(Some(Exit::Waiting));
         }
         self.ask(following, &step, &gate)
@@ -161,7 +265,7 @@ impl Follow<'_> {
             self.say_entries(&following.run.plan, &heard)?;
             match typed {
                 Typed::Left => {
-                    self.say(report::lines::waiting(&following.run, step, &self.call))?;
+                    self.say(report::lines::waiting(&following.run, step, &self.call, terminal::width()))?;
                     return Ok(Some(Exit::Waiting));
                 }
                 Typed::Gone => return Ok(None),
@@ -205,12 +309,13 @@ impl Follow<'_> {
     }
 
     fn say_refused(&mut self, what: &str, why: &str) -> anyhow::Result<()> {
-        self.say(report::gate::hanging("   ! ", &format!("{what}: {why}")))
+        self.say(report::gate::hanging("   ! ", &format!("{what}: {why}"), terminal::width()))
     }
 
     fn say_entries(&mut self, plan: &Plan, entries: &[Entry]) -> anyhow::Result<()> {
         let detail = if self.manner.verbose { Detail::Full } else { Detail::Brief };
-        entries.iter().try_for_each(|entry| self.say(report::lines::of(plan, entry, detail)))
+        let columns = terminal::width();
+        entries.iter().try_for_each(|entry| self.say(report::lines::of(plan, entry, detail, columns)))
     }
 
     fn say(&mut self, lines: Vec<String>) -> anyhow::Result<()> {

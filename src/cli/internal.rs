@@ -1,10 +1,13 @@
 //! `lifeboat internal`: the program executed again as one of its own processes. No settings, no change of identity.
 
+mod incident;
+
 use super::Exit;
 use crate::domain::event::RunId;
 use crate::engine::client;
 use crate::engine::drill_directory;
 use crate::engine::environment::BaseEnvironment;
+use crate::engine::postgres::{PostgresPrograms, replay_limits};
 use crate::engine::rehearsal::writer;
 use crate::engine::runner::{self, Equipment};
 use crate::engine::step_process::{self, Launcher};
@@ -58,12 +61,27 @@ enum Helper {
         #[arg(long, value_name = "DIR")]
         directory: PathBuf,
     },
+    /// The limits that replay in a restored cluster needs.
+    ReplayLimits {
+        /// The folder of PostgreSQL's programs.
+        #[arg(long, value_name = "DIR")]
+        postgres_bin: PathBuf,
+        /// The restored data directory.
+        #[arg(long, value_name = "DIR")]
+        restored: PathBuf,
+        /// Production's data directory; it need not be there.
+        #[arg(long, value_name = "DIR")]
+        production: PathBuf,
+    },
     /// The practice cluster's writer.
     RehearsalWriter {
         /// The practice cluster.
         #[arg(long, value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Steps of in-place recovery.
+    #[command(flatten)]
+    Incident(incident::Helper),
 }
 
 /// Runs the helper.
@@ -83,7 +101,14 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
         Helper::RemoveMarked { run, directory } => {
             drill_directory::remove_marked(&RunId::parse(run)?, directory)?;
         }
+        Helper::ReplayLimits { postgres_bin, restored, production } => {
+            let environment = BaseEnvironment::from_process()?.real;
+            let programs = PostgresPrograms::at(postgres_bin, &environment)?;
+            let lines = replay_limits(&programs, restored, production, &environment)?;
+            writeln!(std::io::stdout().lock(), "{}", lines.join("\n"))?;
+        }
         Helper::RehearsalWriter { directory } => writer::write(directory)?,
+        Helper::Incident(helper) => return incident::run(helper),
     }
     Ok(Exit::Done)
 }

@@ -6,6 +6,7 @@ pub mod attach;
 pub mod cleanup;
 pub mod completions;
 pub mod context;
+pub mod decide;
 pub mod drill;
 pub mod exit;
 pub mod follow;
@@ -27,6 +28,8 @@ pub mod transcript;
 pub use context::Context;
 pub use exit::Exit;
 pub use globals::Globals;
+
+use self::terminal::Letters;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
@@ -70,6 +73,8 @@ pub enum Command {
     Approve(approve::Args),
     /// Decide about a step whose outcome is unknown.
     Resolve(resolve::Args),
+    /// Choose the way on at a decision, or past a step that is held.
+    Decide(decide::Args),
     /// End a run.
     Abort(abort::Args),
     /// Remove what a run left behind.
@@ -107,21 +112,22 @@ pub enum Answer {
 #[must_use]
 pub fn main() -> Answer {
     let cli = Cli::parse();
+    let letters = Letters::by(cli.globals.ascii);
     let answer = match cli.command {
         Some(command) => dispatch(cli.globals, &command).map(|exit| Answer::Ended(ExitCode::from(exit as u8))),
         None => console(cli.globals),
     };
-    answer.unwrap_or_else(|error| Answer::Ended(failed(&error)))
+    answer.unwrap_or_else(|error| Answer::Ended(failed(&error, letters)))
 }
 
 /// Tells of an error, in one line where it has one.
-pub fn failed(error: &anyhow::Error) -> ExitCode {
+pub fn failed(error: &anyhow::Error, letters: Letters) -> ExitCode {
     // `lifeboat transcript … | head` is no mistake.
     if is_broken_pipe(error) {
         return ExitCode::from(Exit::Done as u8);
     }
     // A closed standard error must not turn a reported failure into another one.
-    let _ = writeln!(std::io::stderr().lock(), "lifeboat: {error:#}");
+    let _ = writeln!(std::io::stderr().lock(), "lifeboat: {}", letters.show(&format!("{error:#}")));
     ExitCode::from(Exit::Usage as u8)
 }
 
@@ -160,6 +166,7 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
         Command::Attach(args) => attach::run(&context, args),
         Command::Approve(args) => approve::run(&context, args),
         Command::Resolve(args) => resolve::run(&context, args),
+        Command::Decide(args) => decide::run(&context, args),
         Command::Abort(args) => abort::run(&context, args),
         Command::Cleanup(args) => cleanup::run(&context, args),
         Command::Transcript(args) => transcript::run(&context, args),

@@ -1,5 +1,6 @@
 //! `lifeboat plan`: the sealed plan of a runbook, to read, to hand to a program, or to run by hand.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::engine::proposal::{self, Proposal};
 use crate::engine::runbooks;
@@ -43,7 +44,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     } else if args.shell {
         write!(out, "{}", report::shell::plan(&plan))?;
     } else {
-        write!(out, "{}", report::plan_text::plan(&plan))?;
+        drop(out);
+        Letters::of(context).print(report::plan_text::plan(&plan).as_bytes())?;
     }
     Ok(Exit::Done)
 }

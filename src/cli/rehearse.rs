@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -113,6 +113,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     }
     let outcome = lead_through(&rehearsal, args.keep);
+    if outcome.as_ref().map_or(true, |exit| *exit != Exit::Done) {
+        return stays(&rehearsal, outcome, args.json);
+    }
     let settled = if args.keep { rehearsal.stop() } else { rehearsal.stop().and_then(|()| rehearsal.clone().remove()) };
     let exit = outcome?;
     settled?;
@@ -124,7 +127,31 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if args.json {
         say(&rehearsal, true)?;
     }
-    Ok(if interrupted.load(Ordering::SeqCst) { Exit::Aborted } else { exit })
+    Ok(exit)
+}
+
+/// The drill did not come to its end, or not to a good one: whoever left it may want to go on, to look, or to try again,
+/// and no practice cluster is taken away from under a run. It is left as it is, and said how to go on and to end it.
+fn stays(rehearsal: &Rehearsal, outcome: anyhow::Result<Exit>, json: bool) -> anyhow::Result<Exit> {
+    let settings = rehearsal.layout.settings();
+    let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
+    let newest =
+        practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
+    let run = newest.and_then(|folder| folder.load().ok()).map(|(run, _, _)| run);
+    let call = practice.program();
+    let next = match run {
+        Some(run) if run.ended.is_none() => format!("Go on with the drill:\n   {call} attach {}", run.id),
+        _ => format!("Begin another drill:\n   {call} run {}", drills::DRILL),
+    };
+    tell(&format!(
+        "The practice cluster is left as it is. {next}\nEnd and remove it:\n   {} rehearse --stop {}\n",
+        super::context::program_name(),
+        rehearsal.layout.directory.display()
+    ))?;
+    if json {
+        say_json(rehearsal, None)?;
+    }
+    outcome
 }
 
 /// Leads through the restore drill on this terminal, as a run of this very program with the practice cluster's
@@ -145,13 +172,15 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
         Some(3) => Exit::Waiting,
         Some(4) => Exit::Aborted,
         Some(1) => Exit::Failed,
-        _ => Exit::Unknown,
+        Some(5) => Exit::Unknown,
+        // A signal (Ctrl-C while no gate is asked): the run itself goes on, or waits at its next gate.
+        _ => Exit::Waiting,
     };
     let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
     let folder =
         practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
     let Some(folder) = folder else { return Ok(exit) };
-    let evidence = if keep {
+    let evidence = if keep || exit != Exit::Done {
         format!("Its transcript: {} transcript {}", practice.program(), folder.id)
     } else {
         let file = keep_transcript(&practice, &rehearsal.layout.directory, &folder)?;
@@ -161,8 +190,9 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
         Exit::Done => "The drill is done: what it proved stands above.",
         Exit::Failed => "The drill failed: the step that did stands above, with what to do.",
         Exit::Aborted => "The drill was aborted.",
-        Exit::Waiting => "The drill was left waiting at its gate; it ends with the practice cluster.",
-        Exit::Usage | Exit::Unknown => "The drill did not come to its end.",
+        Exit::Waiting => "The drill was left; it goes on by itself as far as its next gate, and waits there.",
+        Exit::Usage => "The drill did not come to its end.",
+        Exit::Unknown => "A step of the drill ended unseen: a person has to decide, as it says above.",
     };
     tell(&format!("\n{how}\n{evidence}\n"))?;
     Ok(exit)
@@ -178,7 +208,7 @@ is touched. What comes now is a real restore drill on it, just as on a real host
   3. restore, a server of its own without a TCP port, replay of WAL, queries
   4. the gate 'remove-gate': type  main  again; the drill's directory is removed
 Enter alone, typing ahead and pasting approve nothing. Esc leaves a gate
-waiting; here that ends the rehearsal.
+waiting: the practice cluster then stays, until you end it.
 
 ";
 
@@ -230,7 +260,7 @@ fn watch_signals(interrupted: Arc<AtomicBool>) -> anyhow::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             tokio::select! { _ = int.recv() => {}, _ = term.recv() => {}, _ = hup.recv() => {} }
-            interrupted.store(true, Ordering::SeqCst);
+            interrupted.store(true, std::sync::atomic::Ordering::SeqCst);
         });
     })?;
     Ok(())

@@ -1,6 +1,6 @@
-//! `lifeboat resolve`: decide about a step whose outcome nobody saw.
+//! `lifeboat resolve`: decide about a step whose outcome nobody saw, or one that failed and is held.
 
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::Resolution;
 use crate::domain::plan::StepId;
@@ -44,10 +44,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let Some(answer) = args.answer else {
         let (run, _, _) = folder.load()?;
         let letters = Letters::of(context);
-        for line in report::lines::unknown(&run, &context.program()) {
-            writeln!(out, "{}", letters.show(&line))?;
+        let (program, columns) = (context.program(), terminal::width());
+        let held = report::lines::held(&run, &program, columns);
+        for line in report::lines::unknown(&run, &program, columns).iter().chain(&held) {
+            writeln!(out, "{}", letters.show(line))?;
         }
-        return Ok(if run.unknown().next().is_some() { Exit::Unknown } else { Exit::Done });
+        return Ok(match (run.unknown().next(), run.held().next()) {
+            (Some(_), _) => Exit::Unknown,
+            (None, Some(_)) => Exit::Waiting,
+            (None, None) => Exit::Done,
+        });
     };
     let answer = match answer {
         Answer::Done => Resolution::Done,
@@ -62,7 +68,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             writeln!(std::io::stderr().lock(), "lifeboat: nothing was decided: {why}")?;
             let (run, _, _) = folder.load()?;
             let open = run.step(&step).is_some_and(|(_, state)| {
-                state.status == StepStatus::Unknown || (state.status.is_active() && run.ended.is_none())
+                matches!(state.status, StepStatus::Unknown | StepStatus::Held)
+                    || (state.status.is_active() && run.ended.is_none())
             });
             return Ok(if open { Exit::Unknown } else { Exit::Usage });
         }

@@ -1,10 +1,12 @@
 //! `lifeboat run`: make the sealed plan of a runbook, begin a run of it, follow it.
 
 use super::follow::{self, Manner};
-use super::terminal::Letters;
+use super::terminal::{self, Letters};
 use super::{Context, Exit, plan};
+use crate::domain::plan::Plan;
 use crate::domain::run::Run;
 use crate::engine::desk;
+use crate::engine::runner::targets;
 use crate::report;
 use std::io::Write;
 
@@ -37,12 +39,16 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let answers = follow::answers(&args.approve, &proposal.plan)?;
     if !args.json {
         let (host, call) = (context.host().name, context.program());
-        let lines = report::summary::lines(&proposal.plan, &proposal.run, &proposal.choice, &host, &call);
+        let lines =
+            report::summary::lines(&proposal.plan, &proposal.run, &proposal.choice, &host, &call, terminal::width());
         let letters = Letters::of(context);
         let mut out = std::io::stdout().lock();
         for line in lines {
             writeln!(out, "{}", letters.show(&line))?;
         }
+    }
+    if !args.json {
+        tell_drills(context, &proposal.plan)?;
     }
     let folder = desk::begin(&context.settings, proposal)?;
     if args.detach {
@@ -56,6 +62,23 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         print_json(&run)?;
     }
     Ok(exit)
+}
+
+/// Drills that are in the way of a recovery in place, and how they are ended: that is for the person to say.
+fn tell_drills(context: &Context, plan: &Plan) -> anyhow::Result<()> {
+    let Some(store) = context.existing_store()? else { return Ok(()) };
+    let letters = Letters::of(context);
+    let mut out = std::io::stdout().lock();
+    for drill in targets::in_the_way(&store, plan) {
+        let text = format!(
+            "drill {drill} of the same stanza goes on here, and takes the disk and the repository from this recovery. To end it:"
+        );
+        for line in report::gate::hanging("   ! ", &text, terminal::width()) {
+            writeln!(out, "{}", letters.show(&line))?;
+        }
+        writeln!(out, "     {} abort {drill}", context.program())?;
+    }
+    Ok(())
 }
 
 /// The run as one JSON object.

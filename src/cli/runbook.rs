@@ -1,5 +1,6 @@
 //! `lifeboat runbook`: the runbooks there are, one of them, and whether a file is one.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::text::{clean, clean_lines};
 use crate::engine::runbooks::{load, located, read, source, sources};
@@ -50,17 +51,20 @@ pub enum Command {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let directory = context.settings.runbook_directory();
     let directory = directory.as_deref();
-    let mut out = std::io::stdout().lock();
-    match &args.command {
+    let mut out = Vec::new();
+    let exit = match &args.command {
         Command::List => list(&mut out, directory),
         Command::Show { name, text: true } => {
-            out.write_all(source(name, directory)?.text.as_bytes())?;
-            Ok(Exit::Done)
+            // To begin one of your own with: not a letter is changed.
+            std::io::stdout().lock().write_all(source(name, directory)?.text.as_bytes())?;
+            return Ok(Exit::Done);
         }
         Command::Show { name, text: false } => show(&mut out, &load(name, directory)?),
         Command::Check { files } => check(&mut out, files),
         Command::New { name } => new(&mut out, name),
-    }
+    }?;
+    Letters::of(context).print(&out)?;
+    Ok(exit)
 }
 
 fn list(out: &mut impl Write, directory: Option<&Path>) -> anyhow::Result<Exit> {

@@ -1,5 +1,6 @@
 //! `lifeboat runs`: the runs on this host, now and before.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::run::Run;
 use crate::domain::text::clean;
@@ -25,7 +26,14 @@ pub struct Args {
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    list(context.existing_store()?.as_ref(), args, clock::now(), &mut std::io::stdout().lock())
+    let store = context.existing_store()?;
+    if args.json {
+        return list(store.as_ref(), args, clock::now(), &mut std::io::stdout().lock());
+    }
+    let mut text = Vec::new();
+    let exit = list(store.as_ref(), args, clock::now(), &mut text)?;
+    Letters::of(context).print(&text).context("writing the list")?;
+    Ok(exit)
 }
 
 /// Lists the runs in `store` (`None`: there is no state directory yet, so there are none), the newest first. `now` is

@@ -4,6 +4,7 @@
 use super::Context;
 use crate::engine::identity;
 use crate::report::ascii;
+use crate::report::width::Width;
 use anyhow::Context as _;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::{execute, terminal};
@@ -123,6 +124,12 @@ pub fn columns() -> usize {
     size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(USUAL_COLUMNS)
 }
 
+/// How wide lines may be. Asked anew for each text: the terminal may have been resized.
+#[must_use]
+pub fn width() -> Width {
+    Width::of_terminal(columns())
+}
+
 /// What the terminal or the log can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
@@ -136,12 +143,27 @@ impl Letters {
     /// By `--ascii`, the locale and the kind of terminal.
     #[must_use]
     pub fn of(context: &Context) -> Letters {
+        Letters::by(context.globals.ascii)
+    }
+
+    /// The same where there is no context yet.
+    #[must_use]
+    pub fn by(ascii: bool) -> Letters {
         let term = std::env::var("TERM").unwrap_or_default();
-        if context.globals.ascii || !shows_unicode(&identity::terminal_locale(), &term) {
-            Letters::Ascii
-        } else {
-            Letters::Unicode
+        if ascii || !shows_unicode(&identity::terminal_locale(), &term) { Letters::Ascii } else { Letters::Unicode }
+    }
+
+    /// Writes a text to standard output as it can be shown.
+    ///
+    /// # Errors
+    /// When standard output can't be written.
+    pub fn print(self, text: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match self {
+            Letters::Unicode => out.write_all(text)?,
+            Letters::Ascii => out.write_all(ascii::fold(&String::from_utf8_lossy(text)).as_bytes())?,
         }
+        out.flush()
     }
 
     /// Nothing but ASCII can be shown.

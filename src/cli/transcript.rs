@@ -1,5 +1,6 @@
 //! `lifeboat transcript`: the evidence of a run, and whether it is still what was written.
 
+use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::event::{RunEvent, RunId};
 use crate::domain::text::clean_lines;
@@ -51,7 +52,14 @@ pub enum Format {
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let store = context.existing_store()?.context("there is no state directory yet, and so no run")?;
     let redact = context.redactor();
-    show(&store, args, &|text: &str| redact(text), &mut std::io::stdout().lock())
+    if !matches!(args.format, Format::Text | Format::Markdown) {
+        // A program reads it, or it names its character set itself.
+        return show(&store, args, &|text: &str| redact(text), &mut std::io::stdout().lock());
+    }
+    let mut text = Vec::new();
+    let exit = show(&store, args, &|text: &str| redact(text), &mut text)?;
+    Letters::of(context).print(&text).context("writing the transcript")?;
+    Ok(exit)
 }
 
 /// Writes the transcript, or with `--verify` what can be said about the evidence, to `out`. `redact` removes secrets.

@@ -284,7 +284,7 @@ pub enum RunEvent {
         /// What was seen.
         evidence: Vec<String>,
     },
-    /// A person decided about an unknown step.
+    /// A person decided about a step that is unknown or held.
     StepResolved {
         /// The step.
         step: StepId,
@@ -296,6 +296,9 @@ pub enum RunEvent {
         by: Operator,
         /// The evidence that was shown.
         evidence: Vec<String>,
+        /// The plan's seal where starting a server again makes later steps due again, without what they had captured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seal: Option<Digest>,
     },
     /// A step is not due.
     StepSkipped {
@@ -332,6 +335,25 @@ pub enum RunEvent {
         /// Which opening was answered.
         opening: u32,
         /// The seal that was shown.
+        seal: Digest,
+        /// By whom.
+        by: Operator,
+        /// How it arrived.
+        via: Via,
+    },
+    /// A person chose the way on. Back to an earlier step: everything from there to the decision is done again. Past a
+    /// step that is held: what stands before the decision is passed over.
+    DecisionMade {
+        /// The decision.
+        step: StepId,
+        /// Which opening was answered; 0 when it was taken while an earlier step was held.
+        opening: u32,
+        /// The choice.
+        choice: StepId,
+        /// What was given with it, checked, by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        values: BTreeMap<String, String>,
+        /// The seal of the plan without what will be captured anew.
         seal: Digest,
         /// By whom.
         by: Operator,
@@ -382,7 +404,8 @@ impl RunEvent {
             | RunEvent::StepSkipped { step, .. }
             | RunEvent::StepRefused { step, .. }
             | RunEvent::GateOpened { step, .. }
-            | RunEvent::GateAnswered { step, .. } => Some(step),
+            | RunEvent::GateAnswered { step, .. }
+            | RunEvent::DecisionMade { step, .. } => Some(step),
             RunEvent::RunCreated { .. }
             | RunEvent::RunnerStarted { .. }
             | RunEvent::PlanAmended { .. }

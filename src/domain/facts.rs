@@ -2,7 +2,7 @@
 //!
 //! An *identity* fact (system identifier, backup set, versions) is sealed: when it changes, what was
 //! approved no longer describes what would happen. A *threshold* fact (free space) moves by nature:
-//! only falling below its bound counts as a change.
+//! only that it fell below its bound counts as a change, and only once: who approved it below its bound has seen it.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -41,7 +41,8 @@ pub struct Drift {
 
 impl Facts {
     /// What differs between `self` (approved) and `now`, in the order of the names. A threshold counts
-    /// when its reading is below its bound now; a reading that vanished counts too (fail closed).
+    /// when its reading is below its bound now and was not when it was approved, else the gate would open
+    /// again after every answer; a reading that vanished counts too (fail closed).
     #[must_use]
     pub fn drift(&self, now: &Facts) -> Vec<Drift> {
         let mut found = Vec::new();
@@ -54,7 +55,8 @@ impl Facts {
         }
         for (name, before) in &self.thresholds {
             let reading = now.thresholds.get(name);
-            if reading.is_none_or(|reading| reading.value < reading.least) {
+            let was_below = before.value < before.least;
+            if reading.is_none_or(|reading| reading.value < reading.least && !was_below) {
                 found.push(Drift {
                     fact: name.clone(),
                     before: Some(format!("{} {}", before.value, before.unit)),
@@ -89,6 +91,9 @@ mod tests {
     #[test]
     fn a_reading_below_its_bound_or_gone_is_drift() {
         assert_eq!(facts("a", 500).drift(&facts("a", 99)).len(), 1);
+        // Shown at the gate as it is and approved all the same: that is no news, and the gate does not open again.
+        assert_eq!(facts("a", 99).drift(&facts("a", 98)), vec![]);
+        assert_eq!(facts("a", 99).drift(&facts("a", 200)), vec![]);
         let mut gone = facts("a", 500);
         gone.thresholds.clear();
         assert_eq!(facts("a", 500).drift(&gone).len(), 1);

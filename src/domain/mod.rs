@@ -25,4 +25,5 @@ pub mod status;
 pub mod text;
 pub mod version;
 pub mod wal;
+pub mod wal_marks;
 pub mod wal_page;

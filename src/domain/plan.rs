@@ -6,7 +6,7 @@
 use crate::domain::digest::Digest;
 use crate::domain::facts::Facts;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -64,6 +64,13 @@ pub enum Piece {
     Text(String),
     /// `STEP.NAME` of a value captured by an earlier step.
     Capture(String),
+    /// A captured value that was put in. It keeps its name: where the run goes back to an earlier step, it is taken out.
+    Filled {
+        /// `STEP.NAME`.
+        name: String,
+        /// The value; never looked through for placeholders.
+        value: String,
+    },
 }
 
 /// One argument, environment value or shown value. All pieces are text once nothing is pending.
@@ -88,6 +95,7 @@ impl Argument {
             .iter()
             .map(|piece| match piece {
                 Piece::Text(text) => Some(text.as_str()),
+                Piece::Filled { value, .. } => Some(value.as_str()),
                 Piece::Capture(_) => None,
             })
             .collect()
@@ -97,18 +105,47 @@ impl Argument {
     pub fn pending(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
             Piece::Capture(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
+            Piece::Text(_) | Piece::Filled { .. } => None,
+        })
+    }
+
+    /// A captured value that was put in and is empty, by name.
+    #[must_use]
+    pub fn filled_empty(&self) -> Option<&str> {
+        self.pieces.iter().find_map(|piece| match piece {
+            Piece::Filled { name, value } if value.is_empty() => Some(name.as_str()),
+            _ => None,
         })
     }
 
     /// Puts in those of `values` it waits for; the rest stays pending. A value put in is text: it is
     /// never looked through for further placeholders.
-    pub fn fill(&mut self, values: &BTreeMap<String, String>) {
+    fn fill(&mut self, values: &BTreeMap<String, String>) {
         for piece in &mut self.pieces {
             if let Piece::Capture(name) = piece
                 && let Some(value) = values.get(name)
             {
-                *piece = Piece::Text(value.clone());
+                *piece = Piece::Filled { name: std::mem::take(name), value: value.clone() };
+            }
+        }
+    }
+
+    /// Takes out what the steps in `from` had captured: it waits for their values again.
+    fn empty(&mut self, from: &BTreeSet<StepId>) {
+        for piece in &mut self.pieces {
+            if let Piece::Filled { name, .. } = piece
+                && is_of(name, from)
+            {
+                *piece = Piece::Capture(std::mem::take(name));
+            }
+        }
+    }
+
+    /// What was put in becomes plain text, as it stands in the seal.
+    fn settle(&mut self) {
+        for piece in &mut self.pieces {
+            if let Piece::Filled { value, .. } = piece {
+                *piece = Piece::Text(std::mem::take(value));
             }
         }
     }
@@ -119,9 +156,17 @@ impl fmt::Display for Argument {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.pieces.iter().try_for_each(|piece| match piece {
             Piece::Text(text) => out.write_str(text),
+            Piece::Filled { value, .. } => out.write_str(value),
             Piece::Capture(name) => write!(out, "${{{name}}}"),
         })
     }
+}
+
+/// Whether `STEP.NAME` names a value of one of these steps.
+#[must_use]
+pub fn is_of(name: &str, steps: &BTreeSet<StepId>) -> bool {
+    let step = name.split_once('.').map_or(name, |(step, _)| step);
+    steps.iter().any(|id| id.as_str() == step)
 }
 
 /// A command exactly as it will be given to exec: no shell reads it.
@@ -140,6 +185,14 @@ pub struct CommandLine {
     pub stdout_is_data: bool,
     /// The exit codes that mean success.
     pub success: Vec<i32>,
+    /// What it starts is not the run's: it is let go when the command ends, and outlives the run (a server that is
+    /// handed back to what manages it).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub release: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl CommandLine {
@@ -154,8 +207,8 @@ impl CommandLine {
         self.argv.last().is_some_and(|word| word.resolved().as_deref() == Some("restore"))
     }
 
-    fn fill(&mut self, values: &BTreeMap<String, String>) {
-        self.argv.iter_mut().chain(self.env.values_mut()).for_each(|argument| argument.fill(values));
+    fn arguments_mut(&mut self) -> impl Iterator<Item = &mut Argument> {
+        self.argv.iter_mut().chain(self.env.values_mut())
     }
 }
 
@@ -180,6 +233,8 @@ pub enum Milestone {
     Consistent,
     /// `recovery stopping …` (a target) or, for a recovery to the end of WAL, `redo done at …`.
     TargetReached,
+    /// `recovery stopping …` and `pausing at the end of recovery` in one start: what else looks like a pause is none.
+    Paused,
     /// `archive recovery complete` and `ready to accept connections`: promoted, read-write.
     Promoted,
 }
@@ -214,6 +269,54 @@ pub struct Shown {
     pub label: String,
     /// What holds.
     pub value: Argument,
+}
+
+/// One way on from a decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Its name, typed to take it.
+    pub id: StepId,
+    /// A line for the list of choices.
+    pub title: String,
+    /// The earlier step the run goes back to; it goes on behind the decision when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<StepId>,
+    /// The values a person has to give with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<Asked>,
+    /// The work is given up: the run leads to a safe end and counts as aborted.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub gives_up: bool,
+}
+
+/// A value that a person gives with a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Asked {
+    /// A recovery target, as it is given with `-p target=…`.
+    Target,
+}
+
+impl Asked {
+    /// The name it is given under.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Asked::Target => "target",
+        }
+    }
+}
+
+/// A step is due only after certain choices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnlyChoice {
+    /// The decision; the last choice there counts.
+    pub step: StepId,
+    /// One of these was chosen.
+    pub is: Vec<StepId>,
+    /// It is due as well while nothing was chosen there.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub first: bool,
 }
 
 /// What a step is.
@@ -263,6 +366,13 @@ pub enum StepKind {
         /// What will be lost, where, and what was kept.
         shows: Vec<Shown>,
     },
+    /// Waits for a person, who chooses the way on; it may lead back to an earlier step.
+    Decision {
+        /// What is known, to choose by.
+        shows: Vec<Shown>,
+        /// The ways on.
+        choices: Vec<Choice>,
+    },
     /// Text for the person and the transcript.
     Note {
         /// The text.
@@ -282,6 +392,7 @@ impl StepKind {
             StepKind::Sql { .. } => "sql",
             StepKind::Wait { .. } => "wait",
             StepKind::Gate { .. } => "gate",
+            StepKind::Decision { .. } => "decision",
             StepKind::Note { .. } => "note",
         }
     }
@@ -294,17 +405,48 @@ impl StepKind {
             | StepKind::Server { command }
             | StepKind::Stop { command, .. }
             | StepKind::Sql { command } => Some(command),
-            StepKind::Check { .. } | StepKind::Wait { .. } | StepKind::Gate { .. } | StepKind::Note { .. } => None,
+            StepKind::Check { .. }
+            | StepKind::Wait { .. }
+            | StepKind::Gate { .. }
+            | StepKind::Decision { .. }
+            | StepKind::Note { .. } => None,
         }
     }
 
-    fn command_mut(&mut self) -> Option<&mut CommandLine> {
+    /// A person answers it: a gate or a decision.
+    #[must_use]
+    pub fn asks_a_person(&self) -> bool {
+        matches!(self, StepKind::Gate { .. } | StepKind::Decision { .. })
+    }
+
+    /// Everything of it that may hold captured values.
+    fn arguments(&self) -> Box<dyn Iterator<Item = &Argument> + '_> {
         match self {
+            StepKind::Check { with, .. } => Box::new(with.values()),
+            StepKind::Gate { shows, .. } | StepKind::Decision { shows, .. } => {
+                Box::new(shows.iter().map(|shown| &shown.value))
+            }
+            StepKind::Note { text } => Box::new(std::iter::once(text)),
+            StepKind::Wait { .. } => Box::new(std::iter::empty()),
             StepKind::Command { command }
             | StepKind::Server { command }
             | StepKind::Stop { command, .. }
-            | StepKind::Sql { command } => Some(command),
-            StepKind::Check { .. } | StepKind::Wait { .. } | StepKind::Gate { .. } | StepKind::Note { .. } => None,
+            | StepKind::Sql { command } => Box::new(command.arguments()),
+        }
+    }
+
+    fn arguments_mut(&mut self) -> Box<dyn Iterator<Item = &mut Argument> + '_> {
+        match self {
+            StepKind::Check { with, .. } => Box::new(with.values_mut()),
+            StepKind::Gate { shows, .. } | StepKind::Decision { shows, .. } => {
+                Box::new(shows.iter_mut().map(|shown| &mut shown.value))
+            }
+            StepKind::Note { text } => Box::new(std::iter::once(text)),
+            StepKind::Wait { .. } => Box::new(std::iter::empty()),
+            StepKind::Command { command }
+            | StepKind::Server { command }
+            | StepKind::Stop { command, .. }
+            | StepKind::Sql { command } => Box::new(command.arguments_mut()),
         }
     }
 }
@@ -331,6 +473,12 @@ pub struct Step {
     /// Due only when this earlier step was started: there is nothing to remove of what nobody began to make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only_after: Option<StepId>,
+    /// Due only after certain choices at a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only_choice: Option<OnlyChoice>,
+    /// A failure does not end the work: the run waits for a person, who mends what is wrong and has it done again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hold: bool,
     /// After this many seconds it is told to be overdue; never enforced by killing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_seconds: Option<u64>,
@@ -350,32 +498,39 @@ pub struct Step {
 }
 
 impl Step {
+    /// Everything of it that may hold captured values.
+    fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        self.kind.arguments().chain(self.expect.values())
+    }
+
+    fn arguments_mut(&mut self) -> impl Iterator<Item = &mut Argument> {
+        self.kind.arguments_mut().chain(self.expect.values_mut())
+    }
+
     /// The captured values it still waits for, as `STEP.NAME`.
     pub fn pending(&self) -> impl Iterator<Item = &str> {
-        let own: Box<dyn Iterator<Item = &Argument>> = match &self.kind {
-            StepKind::Check { with, .. } => Box::new(with.values()),
-            StepKind::Gate { shows, .. } => Box::new(shows.iter().map(|shown| &shown.value)),
-            StepKind::Note { text } => Box::new(std::iter::once(text)),
-            StepKind::Wait { .. } => Box::new(std::iter::empty()),
-            kind => Box::new(kind.command().into_iter().flat_map(CommandLine::arguments)),
-        };
-        own.chain(self.expect.values()).flat_map(Argument::pending)
+        self.arguments().flat_map(Argument::pending)
+    }
+
+    /// A captured value in it that is empty, by name: in a destructive step an empty value could mean everything.
+    #[must_use]
+    pub fn filled_empty(&self) -> Option<&str> {
+        self.arguments().find_map(Argument::filled_empty)
     }
 
     /// Puts captured values in.
     pub fn fill(&mut self, values: &BTreeMap<String, String>) {
-        self.expect.values_mut().for_each(|argument| argument.fill(values));
-        match &mut self.kind {
-            StepKind::Check { with, .. } => with.values_mut().for_each(|argument| argument.fill(values)),
-            StepKind::Gate { shows, .. } => shows.iter_mut().for_each(|shown| shown.value.fill(values)),
-            StepKind::Note { text } => text.fill(values),
-            StepKind::Wait { .. } => {}
-            kind => {
-                if let Some(command) = kind.command_mut() {
-                    command.fill(values);
-                }
-            }
-        }
+        self.arguments_mut().for_each(|argument| argument.fill(values));
+    }
+
+    /// Takes out what the steps in `from` had captured.
+    pub fn empty(&mut self, from: &BTreeSet<StepId>) {
+        self.arguments_mut().for_each(|argument| argument.empty(from));
+    }
+
+    /// What was put in becomes plain text, as it stands in the seal.
+    pub fn settle(&mut self) {
+        self.arguments_mut().for_each(Argument::settle);
     }
 }
 
@@ -410,11 +565,12 @@ impl Plan {
         self.steps.iter().position(|step| &step.id == id)
     }
 
-    /// The gate that answers for the step at `position`: the nearest one before it.
+    /// The steps from `first` to `last` whose values are taken out when the run goes back: a decision keeps what was
+    /// given with its choice.
     #[must_use]
-    pub fn gate_before(&self, position: usize) -> Option<usize> {
-        self.steps[..position]
-            .iter()
-            .rposition(|step| matches!(step.kind, StepKind::Gate { .. }) && step.ruled_out.is_none())
+    pub fn rewound(&self, first: usize, last: usize) -> BTreeSet<StepId> {
+        let steps = self.steps.get(first..=last).unwrap_or_default();
+        let keeps = |step: &&Step| !matches!(step.kind, StepKind::Decision { .. });
+        steps.iter().filter(keeps).map(|step| step.id.clone()).collect()
     }
 }

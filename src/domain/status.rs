@@ -19,6 +19,8 @@ pub enum StepStatus {
     Done,
     /// Ended as it should not.
     Failed,
+    /// Ended as it should not, and a person decides: mend it and do it again, or another way on.
+    Held,
     /// Not due.
     Skipped,
     /// It began, and nobody saw how it ended.
@@ -38,6 +40,7 @@ impl StepStatus {
             StepStatus::Waiting => "waiting",
             StepStatus::Done => "done",
             StepStatus::Failed => "failed",
+            StepStatus::Held => "held",
             StepStatus::Skipped => "skipped",
             StepStatus::Unknown => "unknown",
             StepStatus::Aborted => "aborted",
@@ -53,7 +56,8 @@ impl StepStatus {
 
 /// The status after `event` happened to a step that is `status`, or `None` when that can't happen.
 ///
-/// A gate goes from done back to waiting when a fact under it changed: it re-opens.
+/// A gate goes from done back to waiting when a fact under it changed: it re-opens. Whether a failure holds the run is
+/// for the step to say ([`crate::domain::plan::Step::hold`]).
 #[must_use]
 pub fn after(status: StepStatus, event: &RunEvent) -> Option<StepStatus> {
     use StepStatus as S;
@@ -63,6 +67,8 @@ pub fn after(status: StepStatus, event: &RunEvent) -> Option<StepStatus> {
         (S::Pending, RunEvent::StepRefused { .. }) => S::Failed,
         (S::Pending | S::Done | S::Waiting, RunEvent::GateOpened { .. }) => S::Waiting,
         (S::Waiting, RunEvent::GateAnswered { .. }) => S::Done,
+        // Before it has opened: while an earlier step is held.
+        (S::Waiting | S::Pending, RunEvent::DecisionMade { .. }) => S::Done,
         (S::Running, RunEvent::StepReady { .. }) => S::Ready,
         (S::Running | S::Ready, RunEvent::StepEnded { result, .. }) => match result.verdict {
             Verdict::Done => S::Done,
@@ -71,7 +77,7 @@ pub fn after(status: StepStatus, event: &RunEvent) -> Option<StepStatus> {
         },
         (S::Running, RunEvent::StepInterrupted { .. }) => S::Pending,
         (S::Running | S::Ready, RunEvent::StepUnknown { .. }) => S::Unknown,
-        (S::Unknown, RunEvent::StepResolved { answer, .. }) => match answer {
+        (S::Unknown | S::Held, RunEvent::StepResolved { answer, .. }) => match answer {
             Resolution::Done => S::Done,
             Resolution::Again => S::Pending,
             Resolution::Abort => S::Aborted,

@@ -97,7 +97,7 @@ pub fn begin(settings: &Settings, proposal: Proposal) -> Result<RunFolder, DeskE
     // Before the run is made: without a socket nobody could answer its gates.
     let socket = paths::socket_path(settings, &proposal.run)?;
     // Asked before there is a run to list; its runner takes the lock for itself and keeps it.
-    drop(targets::lock(&store, &proposal.plan)?);
+    targets::may_begin(&store, &proposal.plan)?;
     let (folder, _, _) = store.create_run(proposal.run, proposal.plan, operator(), host(), size)?;
     client::ensure_runner(&folder, &socket)?;
     Ok(folder)

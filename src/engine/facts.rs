@@ -21,6 +21,9 @@ const TIMELINE: &str = "timeline";
 /// The sealed fact with production's data directory.
 pub const PRODUCTION: &str = "production-data-directory";
 
+/// The sealed fact with the system identifier of the cluster that the set is of.
+const SYSTEM: &str = "system-identifier";
+
 /// What a plan is about, as far as it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -56,6 +59,16 @@ pub fn read(plan: &Plan, surroundings: &Surroundings) -> Facts {
     });
     let mut facts = of(surroundings, subject.as_ref(), inventory.as_ref());
     facts.identity.insert("runbook".to_owned(), plan.runbook_digest.to_string());
+    // A set that is gone tells no longer which of the stanza's clusters it is of; that cluster is still the same one.
+    let repository = inventory.as_ref().zip(subject.as_ref()).and_then(|(inventory, subject)| {
+        inventory.stanza(&subject.stanza).and_then(|stanza| stanza.repository(subject.repository))
+    });
+    if let (Some(repository), Some(sealed), None) =
+        (repository, plan.facts.identity.get(SYSTEM), facts.identity.get(SYSTEM))
+        && repository.databases.iter().filter_map(|database| database.system_id).any(|id| id.to_string() == *sealed)
+    {
+        facts.identity.insert(SYSTEM.to_owned(), sealed.clone());
+    }
     facts
 }
 
@@ -95,7 +108,7 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
         let database = repository.database(repository.set(subject.set)?.database())?;
         database.system_id.map(|system| system.to_string())
     });
-    put("system-identifier", system);
+    put(SYSTEM, system);
     Facts { identity, thresholds: BTreeMap::new() }
 }
 

@@ -1,6 +1,9 @@
 //! The only floor that touches the machine: processes, files, sockets, clocks.
 
+pub mod archives;
 pub mod ask;
+pub mod backup_jobs;
+pub mod catalog;
 pub mod checks;
 pub mod client;
 pub mod clock;
@@ -16,6 +19,8 @@ pub mod identity;
 pub mod journal;
 pub mod kept;
 pub mod look;
+pub mod managers;
+pub mod moments;
 pub mod output_page;
 pub mod paths;
 pub mod pgbackrest;
@@ -24,9 +29,11 @@ pub mod postgres;
 pub mod processes;
 pub mod progress;
 pub mod proposal;
+pub mod psql;
 pub mod recovery_conf;
 pub mod rehearsal;
 pub mod replace_file;
+pub mod retarget;
 pub mod runbooks;
 pub mod runner;
 pub mod running_xacts;
@@ -36,4 +43,5 @@ pub mod store;
 pub mod surroundings;
 pub mod syslog;
 pub mod tail;
+pub mod wal_source;
 pub mod watch;

@@ -91,6 +91,22 @@ pub fn set_recovery_target(data_directory: &Path, target: &RecoveryTarget) -> Re
     rustix::fs::fsync(&directory).map_err(|errno| fail("syncing the directory")(errno.into()))
 }
 
+/// Makes an empty file in a data directory, durably; one that is there stays.
+///
+/// # Errors
+/// [`RecoveryConfError`].
+pub fn make_empty(data_directory: &Path, name: &str) -> Result<(), RecoveryConfError> {
+    let path = data_directory.join(name);
+    let fail = |what: &'static str| {
+        let path = path.clone();
+        move |errno: Errno| RecoveryConfError::System { path, what, source: errno.into() }
+    };
+    let directory = walk::open(data_directory, Missing::Fail)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(&directory, name, flags, Mode::RUSR | Mode::WUSR).map_err(fail("making it"))?;
+    rustix::fs::fsync(&file).and_then(|()| rustix::fs::fsync(&directory)).map_err(fail("syncing it"))
+}
+
 type Found = Option<(rustix::fs::Stat, Vec<u8>)>;
 
 fn read(data_directory: &Path) -> Result<(OwnedFd, Found, PathBuf), RecoveryConfError> {

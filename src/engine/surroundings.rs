@@ -55,12 +55,21 @@ impl Surroundings {
         environment: &BaseEnvironment,
         servers: BTreeMap<String, u32>,
     ) -> Result<Surroundings, SurroundingsError> {
+        let environment = planned_environment(plan, environment);
         let named = |fact: &'static str| plan.facts.identity.get(fact).ok_or(SurroundingsError::NotNamed(fact));
         let config = Some(named(PGBACKREST_CONFIG)?).filter(|path| !path.is_empty());
-        let variables = environment.real.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+        let variables = environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         let pgbackrest = Pgbackrest::locate(Some(Path::new(named(PGBACKREST)?)), config.map(Path::new), variables)?;
-        let postgres = PostgresPrograms::at(Path::new(named(POSTGRES_BIN)?), &environment.real)?;
-        let environment = environment.real.clone();
+        let postgres = PostgresPrograms::at(Path::new(named(POSTGRES_BIN)?), &environment)?;
         Ok(Surroundings { pgbackrest, postgres, environment, run: Some(run.clone()), servers })
     }
+}
+
+/// What the plan's own commands get: its environment, with the secrets of this process. Another shell that goes on with the
+/// run may have other `PGBACKREST_*` variables, or none, and would look at another configuration.
+fn planned_environment(plan: &Plan, environment: &BaseEnvironment) -> BTreeMap<String, String> {
+    let is_secret = |name: &String| plan.secret_environment.contains(name);
+    let here = environment.real.iter().filter(|(name, _)| is_secret(name) || !name.starts_with("PGBACKREST_"));
+    let planned = plan.environment.iter().filter(|(name, _)| !is_secret(name));
+    here.chain(planned).map(|(name, value)| (name.clone(), value.clone())).collect()
 }

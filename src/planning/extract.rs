@@ -194,6 +194,8 @@ mod tests {
             when: When::Success,
             ruled_out: None,
             only_after: None,
+            only_choice: None,
+            hold: false,
             limit_seconds: None,
             failure: String::new(),
             repeat: String::new(),

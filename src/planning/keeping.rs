@@ -173,6 +173,41 @@ impl KeepOption {
     }
 }
 
+impl Keeping {
+    /// Its word in runbooks and on command lines.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Keeping::Rename => "rename",
+            Keeping::Reflink => "reflink",
+            Keeping::Copy => "copy",
+            Keeping::CopyElsewhere => "elsewhere",
+            Keeping::WalOnly => "none",
+        }
+    }
+
+    /// The way of this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Keeping> {
+        let all = [Keeping::Rename, Keeping::Reflink, Keeping::Copy, Keeping::CopyElsewhere, Keeping::WalOnly];
+        all.into_iter().find(|keeping| keeping.word() == word)
+    }
+
+    /// The way back in words, for the gate; `seconds` as in [`KeepOption::back_seconds`].
+    #[must_use]
+    pub fn way_back(self, seconds: Option<f64>) -> String {
+        let about = seconds.map_or(String::new(), |seconds| format!(", in about {:.0} s", seconds.max(1.0)));
+        match self {
+            Keeping::Rename => format!("the kept cluster is moved back by renaming{about}"),
+            Keeping::Reflink | Keeping::Copy => format!("the copy is moved into place by renaming{about}"),
+            Keeping::CopyElsewhere => format!("the copy is copied back{about}"),
+            Keeping::WalOnly => {
+                "no copy; the way back is another restore and a replay to the end of its timeline".to_owned()
+            }
+        }
+    }
+}
+
 /// All ways, in the order of recommendation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeepPlan {

@@ -4,14 +4,13 @@
 use crate::domain::plan::{Argument, CommandLine};
 use crate::domain::text::{clean, clean_lines};
 use crate::report::shell::quote;
+use crate::report::width::Width;
 use unicode_width::UnicodeWidthStr as _;
-
-const WIDTH: usize = 79;
 
 /// The lines of a command, each but the last ended by a backslash. What is added to the environment stands in front. A
 /// line end inside an argument (a query) stays what it is, so that the argument does.
 #[must_use]
-pub fn lines(command: &CommandLine) -> Vec<String> {
+pub fn lines(command: &CommandLine, columns: Width) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(directory) = &command.directory {
         lines.push(format!("     in {}", clean(&directory.to_string_lossy())));
@@ -20,7 +19,7 @@ pub fn lines(command: &CommandLine) -> Vec<String> {
     let mut begun = false;
     for item in items(command) {
         let first = item.split('\n').next().unwrap_or_default();
-        if begun && line.width() + 1 + first.width() + 2 > WIDTH {
+        if begun && line.width() + 1 + first.width() + 2 > columns.columns() {
             lines.push(format!("{line} \\"));
             line = "    ".to_owned();
         }
@@ -87,6 +86,7 @@ mod tests {
             directory: None,
             stdout_is_data: false,
             success: vec![0],
+            release: false,
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
         let long = "x".repeat(90);
         let argv =
             ["printf", "%s\\n", "-c", "port=5432", "-c", "log=%m [%p] ", &long, query, other, "", "-c", "a=b", "last"];
-        let lines = lines(&command(&argv));
+        let lines = lines(&command(&argv), Width::USUAL);
         assert!(lines.len() > 3, "{lines:?}");
         let script = lines.join("\n").trim_start().trim_start_matches("$ ").to_owned();
         let output = std::process::Command::new("sh").arg("-c").arg(&script).output().unwrap();
@@ -108,15 +108,15 @@ mod tests {
     fn lines_fit_and_an_option_keeps_its_value() {
         let argv: Vec<String> = (0..30).flat_map(|n| ["-c".to_owned(), format!("name_{n}=value_{n}")]).collect();
         let argv: Vec<&str> = std::iter::once("/bin/postgres").chain(argv.iter().map(String::as_str)).collect();
-        for line in lines(&command(&argv)) {
-            assert!(line.width() <= WIDTH, "{line}");
+        for line in lines(&command(&argv), Width::USUAL) {
+            assert!(line.width() <= 79, "{line}");
             assert!(!line.trim_end_matches(" \\").ends_with("-c"), "{line}");
         }
     }
 
     #[test]
     fn nothing_of_an_argument_reaches_the_terminal_raw() {
-        let lines = lines(&command(&["echo", "a\u{1b}[2J\rb\u{202e}"]));
+        let lines = lines(&command(&["echo", "a\u{1b}[2J\rb\u{202e}"]), Width::USUAL);
         assert_eq!(lines, ["   $ SPOOL='/a b' echo 'a␛[2J␍b<U+202E>'"]);
     }
 }

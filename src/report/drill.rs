@@ -51,7 +51,8 @@ fn is_check(step: &Step) -> bool {
         StepKind::Command { command } => {
             !step.destructive && command.argv.get(1).and_then(|word| word.resolved()).as_deref() != Some("internal")
         }
-        StepKind::Server { .. } | StepKind::Stop { .. } | StepKind::Gate { .. } | StepKind::Note { .. } => false,
+        StepKind::Server { .. } | StepKind::Stop { .. } => false,
+        StepKind::Gate { .. } | StepKind::Decision { .. } | StepKind::Note { .. } => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Layout: JSON for programs. One object, `"schema": 1` first in meaning; fields may be added, never renamed.
 
-use crate::domain::plan::{Argument, Milestone, Plan, Step, StepKind, When};
+use crate::domain::plan::{Argument, Milestone, Plan, Shown, Step, StepKind, When};
 use serde_json::{Map, Value, json};
 
 /// A plan, as `lifeboat plan --json` prints it. Values that a step still has to capture appear as `${step.name}`.
@@ -42,6 +42,10 @@ fn step(step: &Step) -> Value {
             When::Failure => "failure",
         },
         "ruled_out": step.ruled_out,
+        "only_choice": step.only_choice.as_ref().map(|only| {
+            json!({ "step": only.step, "is": only.is, "first": only.first })
+        }),
+        "hold": step.hold,
         "only_after": step.only_after.as_ref().map(|after| after.as_str()),
         "limit_seconds": step.limit_seconds,
         "failure": step.failure,
@@ -57,6 +61,7 @@ fn step(step: &Step) -> Value {
         let directory = command.directory.as_ref().map(|directory| directory.to_string_lossy());
         more.insert("directory".into(), json!(directory));
         more.insert("success".into(), json!(command.success));
+        more.insert("release".into(), json!(command.release));
     }
     match &step.kind {
         StepKind::Check { check, with } => {
@@ -66,9 +71,11 @@ fn step(step: &Step) -> Value {
             more.insert("with".into(), Value::Object(with));
         }
         StepKind::Gate { shows, .. } => {
-            let shows: Vec<Value> =
-                shows.iter().map(|shown| json!({"label": shown.label, "value": shown.value.to_string()})).collect();
-            more.insert("shows".into(), json!(shows));
+            more.insert("shows".into(), self::shows(shows));
+        }
+        StepKind::Decision { shows, choices } => {
+            more.insert("shows".into(), self::shows(shows));
+            more.insert("choices".into(), json!(choices));
         }
         StepKind::Wait { server, until } => {
             more.insert("server".into(), json!(server));
@@ -88,6 +95,12 @@ fn step(step: &Step) -> Value {
     object
 }
 
+/// What a gate or a decision shows.
+#[must_use]
+pub fn shows(shows: &[Shown]) -> Value {
+    shows.iter().map(|shown| json!({"label": shown.label, "value": shown.value.to_string()})).collect()
+}
+
 fn texts(arguments: &[Argument]) -> Vec<String> {
     arguments.iter().map(ToString::to_string).collect()
 }
@@ -98,6 +111,7 @@ pub fn milestone(until: Milestone) -> &'static str {
     match until {
         Milestone::Consistent => "consistent",
         Milestone::TargetReached => "target-reached",
+        Milestone::Paused => "paused",
         Milestone::Promoted => "promoted",
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::domain::digest::Digest;
 use crate::domain::event::{Entry, Resolution, RunEvent, RunOutcome, StepResult, Verdict, Via};
-use crate::domain::plan::{Plan, Step, StepId, StepKind, When};
+use crate::domain::plan::{Choice, Plan, Step, StepId, StepKind, When};
 use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
 use crate::domain::text::clean;
-use crate::planning::machine::{AFTER_A_FAILURE, NO_FAILURE};
-use crate::report::command_text;
+use crate::planning::machine::{self, AFTER_A_FAILURE, NO_FAILURE};
 use crate::report::gate::{hanging, rule};
+use crate::report::width::Width;
+use crate::report::{choice, command_text};
 use std::collections::BTreeMap;
 
 const INDENT: &str = "            ";
@@ -22,19 +23,19 @@ pub enum Detail {
     Full,
 }
 
-/// The lines for one entry; none for what a person need not see. How the run ended is [`end`]'s to tell.
+/// The lines for one entry, as wide as they may be; none for what a person need not see. How the run ended is [`end`]'s to tell.
 #[must_use]
-pub fn of(plan: &Plan, entry: &Entry, detail: Detail) -> Vec<String> {
+pub fn of(plan: &Plan, entry: &Entry, detail: Detail, columns: Width) -> Vec<String> {
     let time = entry.at.to_utc().format("%H:%M:%SZ").to_string();
-    let say = |text: String| hanging(&format!("{time} "), &text);
+    let say = |text: String| hanging(&format!("{time} "), &text, columns);
     match &entry.event {
         RunEvent::RunCreated { .. } | RunEvent::RunnerStarted { attempt: 1, .. } | RunEvent::RunEnded { .. } => {
             Vec::new()
         }
         RunEvent::RunnerStarted { attempt, .. } => say(format!("a runner took over (number {attempt})")),
-        RunEvent::StepStarted { step, attempt } => started(plan, step, *attempt, &time, detail),
+        RunEvent::StepStarted { step, attempt } => started(plan, step, *attempt, &time, detail, columns),
         RunEvent::StepReady { step, .. } => say(format!("● {}: ready", named(plan, step))),
-        RunEvent::StepEnded { step, result, .. } => ended(plan, step, result, &time, detail),
+        RunEvent::StepEnded { step, result, .. } => ended(plan, step, result, &time, detail, columns),
         RunEvent::StepInterrupted { step, evidence, .. } => {
             say(format!("↻ {}: starts again, for {}", named(plan, step), clean(evidence)))
         }
@@ -56,6 +57,10 @@ pub fn of(plan: &Plan, entry: &Entry, detail: Detail) -> Vec<String> {
             };
             say(format!("✔ {}: approved by {}, {how}", named(plan, step), clean(&by.name)))
         }
+        RunEvent::DecisionMade { step, choice, values, by, .. } => {
+            let values: String = values.iter().map(|(name, value)| format!(", {name} {value}")).collect();
+            say(format!("✔ {}: {} chose '{choice}'{}", named(plan, step), clean(&by.name), clean(&values)))
+        }
         RunEvent::PlanAmended { seal, values } => say(amended(values, seal)),
         RunEvent::AbortRequested { by, reason } => {
             say(format!("■ {} asked for the end: {}", clean(&by.name), clean(reason)))
@@ -65,31 +70,31 @@ pub fn of(plan: &Plan, entry: &Entry, detail: Detail) -> Vec<String> {
 }
 
 /// A step with a command shows it; a check is told when it is over.
-fn started(plan: &Plan, id: &StepId, attempt: u32, time: &str, detail: Detail) -> Vec<String> {
+fn started(plan: &Plan, id: &StepId, attempt: u32, time: &str, detail: Detail, columns: Width) -> Vec<String> {
     let again = if attempt > 1 { format!(" (start {attempt})") } else { String::new() };
     let Some(step) = plan.position(id).map(|position| &plan.steps[position]) else { return Vec::new() };
     if matches!(step.kind, StepKind::Check { .. } | StepKind::Note { .. }) && detail == Detail::Brief && attempt == 1 {
         return Vec::new();
     }
     let mark = if step.destructive { " (can't be undone)" } else { "" };
-    let mut lines = hanging(&format!("{time} "), &format!("▸ {}{mark}{again}", named(plan, id)));
+    let mut lines = hanging(&format!("{time} "), &format!("▸ {}{mark}{again}", named(plan, id)), columns);
     if let Some(command) = step.kind.command() {
-        lines.extend(command_text::lines(command));
+        lines.extend(command_text::lines(command, columns));
     }
     lines
 }
 
-fn ended(plan: &Plan, step: &StepId, result: &StepResult, time: &str, detail: Detail) -> Vec<String> {
+fn ended(plan: &Plan, step: &StepId, result: &StepResult, time: &str, detail: Detail, columns: Width) -> Vec<String> {
     let (mark, word) = match result.verdict {
         Verdict::Done => ("✔", ""),
         Verdict::Failed => ("✗", ": FAILED"),
         Verdict::Aborted => ("■", ": aborted"),
     };
     let seconds = seconds(result.milliseconds);
-    let mut lines = hanging(&format!("{time} "), &format!("{mark} {}{word} ({seconds})", named(plan, step)));
+    let mut lines = hanging(&format!("{time} "), &format!("{mark} {}{word} ({seconds})", named(plan, step)), columns);
     let planned = plan.position(step).map(|position| &plan.steps[position]);
     if let (Some(Step { kind: StepKind::Note { text }, .. }), Verdict::Done) = (planned, result.verdict) {
-        lines.extend(hanging(INDENT, &clean(&text.to_string())));
+        lines.extend(hanging(INDENT, &clean(&text.to_string()), columns));
     }
     let shown = |holds: bool| !holds || result.verdict != Verdict::Done || detail == Detail::Full;
     let findings: Vec<_> = result.findings.iter().filter(|finding| shown(finding.holds)).collect();
@@ -97,22 +102,22 @@ fn ended(plan: &Plan, step: &StepId, result: &StepResult, time: &str, detail: De
     if let Some(reason) = &result.reason
         && findings.iter().all(|finding| finding.holds)
     {
-        lines.extend(hanging(INDENT, &clean(reason)));
+        lines.extend(hanging(INDENT, &clean(reason), columns));
     }
     for finding in findings {
         let mark = if finding.holds { "·" } else { "!" };
-        lines.extend(hanging(&format!("{INDENT}{mark} "), &clean(&finding.what)));
+        lines.extend(hanging(&format!("{INDENT}{mark} "), &clean(&finding.what), columns));
         if !finding.holds && !finding.remedy.is_empty() {
-            lines.extend(hanging(&format!("{INDENT}  → "), &clean(&finding.remedy)));
+            lines.extend(hanging(&format!("{INDENT}  → "), &clean(&finding.remedy), columns));
         }
     }
     if let (Verdict::Failed, Some(planned)) = (result.verdict, planned)
         && !planned.failure.is_empty()
     {
-        lines.extend(hanging(&format!("{INDENT}→ "), &clean(&planned.failure)));
+        lines.extend(hanging(&format!("{INDENT}→ "), &clean(&planned.failure), columns));
     }
     if matches!(result.outcome.as_ref().map(|outcome| outcome.leftovers), Some(1..)) {
-        lines.extend(hanging(INDENT, "processes it had left behind were ended"));
+        lines.extend(hanging(INDENT, "processes it had left behind were ended", columns));
     }
     lines
 }
@@ -150,7 +155,7 @@ fn decision(answer: Resolution) -> &'static str {
 
 /// How a run ended: for a failed one the step and the reason once more, whatever has scrolled away; what was read back.
 #[must_use]
-pub fn end(run: &Run, program: &str) -> Vec<String> {
+pub fn end(run: &Run, program: &str, columns: Width) -> Vec<String> {
     let Some((outcome, at)) = run.ended else { return Vec::new() };
     let took = seconds(u64::try_from((at - run.created).num_milliseconds()).unwrap_or(0));
     let word = match outcome {
@@ -159,12 +164,12 @@ pub fn end(run: &Run, program: &str) -> Vec<String> {
         RunOutcome::Aborted => "ABORTED",
     };
     // The verdict stands last, where it is seen on a small screen.
-    let mut lines = proven(run);
-    lines.push(rule(&format!("run {} {word} · {took}", run.id)));
+    let mut lines = proven(run, columns);
+    lines.push(rule(&format!("run {} {word} · {took}", run.id), columns));
     for (step, state) in run.each().filter(|(_, state)| state.status == StepStatus::Failed) {
-        lines.extend(hanging("   ✗ ", &named(&run.plan, &step.id)));
+        lines.extend(hanging("   ✗ ", &named(&run.plan, &step.id), columns));
         let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
-        lines.extend(hanging("     ", &clean(reason.map_or("", String::as_str))));
+        lines.extend(hanging("     ", &clean(reason.map_or("", String::as_str)), columns));
     }
     let left: Vec<usize> = run
         .each()
@@ -176,7 +181,7 @@ pub fn end(run: &Run, program: &str) -> Vec<String> {
         .map(|(index, _)| index + 1)
         .collect();
     if !left.is_empty() {
-        lines.extend(hanging("   not done: ", &format!("steps {}", ranges(&left))));
+        lines.extend(hanging("   not done: ", &format!("steps {}", ranges(&left)), columns));
     }
     lines.push(format!("   journal {}", run.head));
     lines.push("   All of it, and whether it is what was written (--verify):".to_owned());
@@ -185,16 +190,16 @@ pub fn end(run: &Run, program: &str) -> Vec<String> {
 }
 
 /// What was read back, by the step that did, and the checks that held.
-fn proven(run: &Run) -> Vec<String> {
+fn proven(run: &Run, columns: Width) -> Vec<String> {
     let mut lines = Vec::new();
     let done = |state: &StepState| state.status == StepStatus::Done;
     for (step, state) in run.each().filter(|(step, state)| done(state) && !step.proves.is_empty()) {
-        lines.extend(hanging("   ✔ ", &clean(&step.title)));
+        lines.extend(hanging("   ✔ ", &clean(&step.title), columns));
         let captures = state.result.as_ref().map(|result| &result.captures);
         for name in &step.proves {
             let Some(value) = captures.and_then(|captures| captures.get(name)) else { continue };
             let value = if value.is_empty() { "(empty)".to_owned() } else { clean(value).replace('␊', " · ") };
-            lines.extend(hanging(&format!("       {:<21}  ", clean(name)), &value));
+            lines.extend(hanging(&format!("       {:<21}  ", clean(name)), &value, columns));
         }
     }
     let held: Vec<usize> = run
@@ -204,10 +209,10 @@ fn proven(run: &Run) -> Vec<String> {
         .map(|(index, _)| index + 1)
         .collect();
     if !held.is_empty() {
-        lines.extend(hanging("   ✔ ", &format!("the checks held: steps {}", ranges(&held))));
+        lines.extend(hanging("   ✔ ", &format!("the checks held: steps {}", ranges(&held)), columns));
     }
     if !lines.is_empty() {
-        lines.insert(0, rule("read back, not taken from an exit status"));
+        lines.insert(0, rule("read back, not taken from an exit status", columns));
     }
     lines
 }
@@ -248,18 +253,19 @@ fn named(plan: &Plan, step: &StepId) -> String {
 
 /// What a person has to know about the unknown steps of a run, and what to type.
 #[must_use]
-pub fn unknown(run: &Run, program: &str) -> Vec<String> {
+pub fn unknown(run: &Run, program: &str, columns: Width) -> Vec<String> {
     let mut lines = Vec::new();
     for (step, state) in run.unknown() {
         lines.extend(hanging(
             "? ",
             &format!("step '{}' ({}) began and nobody saw how it ended.", step.id, clean(&step.title)),
+            columns,
         ));
         for evidence in &state.remarks {
-            lines.extend(hanging("   seen   ", &clean(evidence)));
+            lines.extend(hanging("   seen   ", &clean(evidence), columns));
         }
         if !step.repeat.is_empty() {
-            lines.extend(hanging("   again  ", &clean(&step.repeat)));
+            lines.extend(hanging("   again  ", &clean(&step.repeat), columns));
         }
         lines.push("   Decide, when you have looked:".to_owned());
         for answer in ["done", "again", "abort"] {
@@ -269,21 +275,51 @@ pub fn unknown(run: &Run, program: &str) -> Vec<String> {
     lines
 }
 
-/// What to type for a gate that nobody is there to answer.
+/// What a person has to know about the steps of a run that failed and are held, and what to type.
 #[must_use]
-pub fn waiting(run: &Run, step: &Step, program: &str) -> Vec<String> {
-    let StepKind::Gate { answer, .. } = &step.kind else { return Vec::new() };
-    let answer = command_text::shell_word(answer);
+pub fn held(run: &Run, program: &str, columns: Width) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (step, state) in run.held() {
+        lines.push(rule(&format!("HELD · {}", named(&run.plan, &step.id)), columns));
+        let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
+        lines.extend(hanging("   failed  ", &clean(reason.map_or("", String::as_str)), columns));
+        lines.extend(hanging("   means   ", &clean(&step.failure), columns));
+        lines.extend(hanging("   again   ", &clean(&step.repeat), columns));
+        lines.push("   Nothing more is done until you say so. When you have looked and mended:".to_owned());
+        for answer in ["again", "done", "abort"] {
+            lines.push(format!("   {program} resolve {} {} {answer}", run.id, step.id));
+        }
+        for (decision, choice) in machine::ways_past(run) {
+            lines.push(format!("   {program} decide {} {} {}", run.id, decision.id, choice::typed(choice)));
+        }
+    }
+    lines
+}
+
+/// What to type for a gate or a decision that nobody is there to answer.
+#[must_use]
+pub fn waiting(run: &Run, step: &Step, program: &str, columns: Width) -> Vec<String> {
+    let (what, ways) = match &step.kind {
+        StepKind::Gate { answer, .. } => {
+            ("gate", vec![format!("   {program} approve {} {} {}", run.id, step.id, command_text::shell_word(answer))])
+        }
+        StepKind::Decision { choices, .. } => {
+            let way = |way: &Choice| format!("   {program} decide {} {} {}", run.id, step.id, choice::typed(way));
+            ("decision", choices.iter().map(way).collect())
+        }
+        _ => return Vec::new(),
+    };
     let mut lines = hanging(
         "   ",
         &format!(
-            "Run {} waits at gate '{}'. Nothing is lost. When you are ready, look and answer there:",
+            "Run {} waits at {what} '{}'. Nothing is lost. When you are ready, look and answer there:",
             run.id, step.id
         ),
+        columns,
     );
     lines.push(format!("   {program} attach {}", run.id));
     lines.push("   or answer from anywhere, or end the run:".to_owned());
-    lines.push(format!("   {program} approve {} {} {answer}", run.id, step.id));
+    lines.extend(ways);
     lines.push(format!("   {program} abort {}", run.id));
     lines
 }

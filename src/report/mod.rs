@@ -1,6 +1,7 @@
 //! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
 
 pub mod ascii;
+pub mod choice;
 pub mod command_text;
 pub mod drill;
 pub mod gate;
@@ -16,3 +17,4 @@ pub mod summary;
 pub mod text;
 pub mod transcript;
 pub mod transcript_json;
+pub mod width;

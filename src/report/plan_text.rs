@@ -1,7 +1,8 @@
 //! Layout: a plan for reading, at 80 columns. Commands are one line each, however long, to be copied.
 
-use crate::domain::plan::{CommandLine, Plan, Step, StepKind, When};
+use crate::domain::plan::{CommandLine, OnlyChoice, Plan, Step, StepKind, When};
 use crate::domain::text::clean;
+use crate::report::choice::choice_text;
 use crate::report::command_text::word;
 use crate::report::json::milestone;
 use std::fmt::Write as _;
@@ -109,6 +110,12 @@ impl Page {
         if !step.proves.is_empty() {
             self.labelled("proves   ", &step.proves.join(", "), 4);
         }
+        if let Some(only) = &step.only_choice {
+            self.labelled("only if  ", &only_text(only), 4);
+        }
+        if step.hold {
+            self.labelled("held     ", "if it fails, the run waits for a person", 4);
+        }
         if let Some(seconds) = step.limit_seconds {
             self.labelled("overdue  ", &format!("after {} (told, never enforced)", duration(seconds)), 4);
         }
@@ -125,6 +132,14 @@ impl Page {
                     self.labelled(&format!("{:<14} ", clean(&shown.label)), &shown.value.to_string(), 4);
                 }
                 self.labelled("answer   ", answer, 4);
+            }
+            StepKind::Decision { shows, choices } => {
+                for shown in shows {
+                    self.labelled(&format!("{:<14} ", clean(&shown.label)), &shown.value.to_string(), 4);
+                }
+                for choice in choices {
+                    self.labelled("choice   ", &choice_text(choice), 4);
+                }
             }
             StepKind::Wait { server, until } => {
                 self.labelled("waits    ", &format!("until '{server}' is {}", milestone(*until)), 4);
@@ -156,4 +171,12 @@ fn duration(seconds: u64) -> String {
         60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+fn only_text(only: &OnlyChoice) -> String {
+    let mut words: Vec<String> = only.is.iter().map(|choice| format!("'{choice}'")).collect();
+    if only.first {
+        words.push("nothing yet".to_owned());
+    }
+    format!("{} was chosen at '{}'", words.join(" or "), only.step)
 }

@@ -4,8 +4,11 @@
 //! argument it is; a value that a step captures is a variable, and where it can't be read by `sed` the
 //! script asks for it.
 
-use crate::domain::plan::{Argument, CaptureFrom, CommandLine, Milestone, Piece, Plan, Shown, Step, StepKind, When};
+use crate::domain::plan::{
+    Argument, CaptureFrom, Choice, CommandLine, Milestone, Piece, Plan, Shown, Step, StepKind, When,
+};
 use crate::domain::text::clean;
+use crate::report::choice::choice_text;
 use std::collections::BTreeSet;
 
 /// `text` as one word of a POSIX shell.
@@ -23,6 +26,7 @@ pub fn word(argument: &Argument) -> String {
         .map(|piece| match piece {
             Piece::Text(text) if text.is_empty() => String::new(),
             Piece::Text(text) => quote(text),
+            Piece::Filled { value, .. } => quote(value),
             Piece::Capture(name) => format!("\"${{{}}}\"", variable(name)),
         })
         .collect();
@@ -161,6 +165,7 @@ impl Script {
             StepKind::Server { command } => self.server(step, command),
             StepKind::Wait { server, until } => self.wait(step, server.as_str(), *until),
             StepKind::Gate { answer, shows } => self.gate(answer, shows),
+            StepKind::Decision { shows, choices } => self.decision(shows, choices),
             StepKind::Note { text } => self.line(&format!("printf '%s\\n' {}", word(text))),
         }
     }
@@ -173,6 +178,23 @@ impl Script {
         self.line(&format!(
             "[ \"$reply\" = {} ] || {{ echo 'not approved: nothing more is done' >&2; exit 3; }}",
             quote(answer)
+        ));
+    }
+
+    /// A script goes on in one direction only: where a choice leads back, the person does that by hand.
+    fn decision(&mut self, shows: &[Shown], choices: &[Choice]) {
+        for shown in shows {
+            self.line(&format!("printf '   %-14s %s\\n' {} {}", quote(&clean(&shown.label)), word(&shown.value)));
+        }
+        let onward: Vec<&Choice> = choices.iter().filter(|choice| choice.back_to.is_none()).collect();
+        for choice in choices {
+            self.line(&format!("say {}", quote(&format!("choice {}", choice_text(choice)))));
+        }
+        let names: Vec<&str> = onward.iter().map(|choice| choice.id.as_str()).collect();
+        self.line(&format!("ask {}", quote(&format!("Type {} to go on: ", names.join(" or ")))));
+        self.line(&format!(
+            "case \"$reply\" in {}) ;; *) echo 'nothing chosen: nothing more is done' >&2; exit 3 ;; esac",
+            names.join("|")
         ));
     }
 
@@ -193,6 +215,7 @@ impl Script {
         let pattern = match until {
             Milestone::Consistent => "consistent recovery state reached at",
             Milestone::TargetReached => "recovery stopping \\|redo done at",
+            Milestone::Paused => "pausing at the end of recovery",
             Milestone::Promoted => "archive recovery complete",
         };
         self.line(&format!("until grep -q {} \"${log}\"; do", quote(pattern)));
@@ -307,6 +330,8 @@ mod tests {
             when: When::Success,
             ruled_out: None,
             only_after: None,
+            only_choice: None,
+            hold: false,
             limit_seconds: None,
             failure: "It's `bad` $(really)".into(),
             repeat: String::new(),
@@ -319,7 +344,14 @@ mod tests {
     fn command(argv: Vec<Argument>) -> StepKind {
         let env = BTreeMap::from([("GIVEN".to_owned(), Argument::text("a'b"))]);
         StepKind::Command {
-            command: CommandLine { argv, env, directory: None, stdout_is_data: false, success: vec![0] },
+            command: CommandLine {
+                argv,
+                env,
+                directory: None,
+                stdout_is_data: false,
+                success: vec![0],
+                release: false,
+            },
         }
     }
 

@@ -57,17 +57,28 @@ impl Status<'_> {
                 step.id
             );
         }
-        if let Some((step, _)) = run.open_gate() {
-            let answer = match &step.kind {
-                StepKind::Gate { answer, .. } => answer.as_str(),
-                _ => "",
+        if let Some((step, state)) = run.held().next() {
+            let reason = state.result.as_ref().and_then(|result| result.reason.as_deref()).unwrap_or("it failed");
+            return format!(
+                "step {}/{steps} '{}' failed and is held for a person ({}): {} resolve {id} {}",
+                number(&step.id),
+                step.id,
+                reason.lines().next().unwrap_or_default(),
+                self.program,
+                step.id
+            );
+        }
+        if let Some((step, _)) = run.open_gate().or_else(|| run.open_decision()) {
+            let (kind, wanted) = match &step.kind {
+                StepKind::Gate { answer, .. } => ("gate", format!("type {answer}")),
+                _ => ("decision", "choose".to_owned()),
             };
             let since = run.step(&step.id).and_then(|(_, state)| state.started);
             let since = since.map_or_else(String::new, |since| {
                 format!(" since {} ({})", words::utc(since), span((self.now - since).num_seconds().max(0)))
             });
             return format!(
-                "step {}/{steps} waits at gate '{}'{since} for a person to type {answer}: {} attach {id}",
+                "step {}/{steps} waits at {kind} '{}'{since} for a person to {wanted}: {} attach {id}",
                 number(&step.id),
                 step.id,
                 self.program,
@@ -88,13 +99,15 @@ impl Status<'_> {
     #[must_use]
     pub fn json(&self) -> Value {
         let run = self.run;
-        let waiting = run.open_gate().map(|(step, gate)| {
-            let answer = match &step.kind {
-                StepKind::Gate { answer, .. } => Some(answer),
-                _ => None,
+        let waiting = run.open_gate().or_else(|| run.open_decision()).map(|(step, gate)| {
+            let (answer, choices) = match &step.kind {
+                StepKind::Gate { answer, .. } => (Some(answer), None),
+                StepKind::Decision { choices, .. } => (None, Some(choices)),
+                _ => (None, None),
             };
-            let since = run.step(&step.id).and_then(|(_, state)| state.started);
-            json!({ "gate": step.id, "opening": gate.opening, "since": since.map(words::rfc3339), "answer": answer })
+            let since = run.step(&step.id).and_then(|(_, state)| state.started).map(words::rfc3339);
+            let (gate, opening) = (&step.id, gate.opening);
+            json!({ "gate": gate, "opening": opening, "since": since, "answer": answer, "choices": choices })
         });
         json!({
             "run": run.id,
@@ -107,6 +120,7 @@ impl Status<'_> {
             "steps": run.plan.steps.len(),
             "step": self.progress.as_ref().map(step_json),
             "waiting": waiting,
+            "held": run.held().map(|(step, _)| step.id.as_str()).collect::<Vec<_>>(),
             "unknown": run.unknown().map(|(step, _)| step.id.as_str()).collect::<Vec<_>>(),
             "line": self.line(),
         })

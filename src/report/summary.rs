@@ -5,6 +5,7 @@ use crate::domain::plan::{Plan, Step, StepKind, When};
 use crate::domain::text::clean;
 use crate::planning::selection::Choice;
 use crate::report::gate::{hanging, rule};
+use crate::report::width::Width;
 
 /// Checks in a row from this number on are one line.
 const FOLDED_FROM: usize = 3;
@@ -13,20 +14,22 @@ const TOLD_ELSEWHERE: [&str; 3] = ["repository", "set", "target-type"];
 
 /// The lines. `program` is how it is called to find the run.
 #[must_use]
-pub fn lines(plan: &Plan, run: &RunId, choice: &Choice, host: &str, program: &str) -> Vec<String> {
-    let mut lines =
-        vec![rule(&format!("{} · run {run} · host {} · plan {}", plan.runbook, clean(host), plan.seal.short()))];
-    lines.extend(hanging("   ", &clean(&plan.title)));
+pub fn lines(plan: &Plan, run: &RunId, choice: &Choice, host: &str, program: &str, columns: Width) -> Vec<String> {
+    let mut lines = vec![rule(
+        &format!("{} · run {run} · host {} · plan {}", plan.runbook, clean(host), plan.seal.short()),
+        columns,
+    )];
+    lines.extend(hanging("   ", &clean(&plan.title), columns));
     lines.push(String::new());
-    lines.extend(hanging("   set        ", &clean(&choice.reason)));
+    lines.extend(hanging("   set        ", &clean(&choice.reason), columns));
     for warning in &choice.warnings {
-        lines.extend(hanging("     !        ", &clean(warning)));
+        lines.extend(hanging("     !        ", &clean(warning), columns));
     }
     for (name, value) in plan.parameters.iter().filter(|(name, _)| !TOLD_ELSEWHERE.contains(&name.as_str())) {
-        lines.extend(hanging(&format!("   {:<9}  ", clean(name)), &clean(value)));
+        lines.extend(hanging(&format!("   {:<9}  ", clean(name)), &clean(value), columns));
     }
     lines.push(String::new());
-    lines.extend(steps(plan));
+    lines.extend(steps(plan, columns));
     lines.push(String::new());
     lines.push("   ! can't be undone: a gate before it waits for a typed answer.".to_owned());
     lines.push("   Every command is shown when it starts. All of it, reasons included:".to_owned());
@@ -34,7 +37,7 @@ pub fn lines(plan: &Plan, run: &RunId, choice: &Choice, host: &str, program: &st
     lines
 }
 
-fn steps(plan: &Plan) -> Vec<String> {
+fn steps(plan: &Plan, columns: Width) -> Vec<String> {
     let due: Vec<(usize, &Step)> = plan
         .steps
         .iter()
@@ -61,7 +64,7 @@ fn steps(plan: &Plan) -> Vec<String> {
             (_, When::Failure) => format!("{title} (only after a failure)"),
             _ => title,
         };
-        lines.extend(hanging(&format!("   {number:>5} {mark}  "), &text));
+        lines.extend(hanging(&format!("   {number:>5} {mark}  "), &text, columns));
         rest = &rest[1..];
     }
     lines

@@ -93,10 +93,8 @@ fn step_in_full(maker: &Maker<'_>, position: usize, step: &Step, state: &StepSta
     let mut whole = step_summary(step, state);
     let command = step.kind.command();
     let shows = match &step.kind {
-        StepKind::Gate { shows, .. } => {
-            Some(shows.iter().map(|shown| json!({ "label": shown.label, "value": shown.value.to_string() })).collect())
-        }
-        _ => None::<Vec<Value>>,
+        StepKind::Gate { shows, .. } | StepKind::Decision { shows, .. } => Some(crate::report::json::shows(shows)),
+        _ => None,
     };
     let outputs = (1..=state.attempt).filter_map(|attempt| {
         let printed = (maker.outputs)(position, attempt)?;
@@ -116,6 +114,7 @@ fn step_in_full(maker: &Maker<'_>, position: usize, step: &Step, state: &StepSta
         "started": state.started.map(words::rfc3339),
         "ended": state.ended.map(words::rfc3339),
         "shows": shows,
+        "choice": state.choice,
         "proves": step.proves,
         "result": state.result,
         "remarks": state.remarks,

@@ -86,8 +86,11 @@ fn picker(
     }
     let typed = fit_end(&paint.letters(filter), width.saturating_sub(3));
     head.push(paint.pieces(&[(Role::Accent, "> "), (Role::Text, &typed), (Role::Accent, "▏")]));
-    let above = u16::try_from(head.len()).unwrap_or(1);
     let count = u16::try_from(shown.len()).unwrap_or(LIST_ROWS).clamp(1, LIST_ROWS);
+    // What is to be chosen is always in sight; of what stands above it the end is.
+    let most = usize::from(area.height.saturating_sub(2 + count.min(6)).max(1));
+    head.drain(..head.len().saturating_sub(most));
+    let above = u16::try_from(head.len()).unwrap_or(1);
     let inner = boxed(paint, buffer, area, title, above + count);
     widgets::lines(buffer, inner, &head);
     let list = Rect { y: inner.y + above, height: inner.height.saturating_sub(above), ..inner };

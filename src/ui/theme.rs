@@ -70,13 +70,25 @@ impl Depth {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Paint {
-    colour: Option<Color>,
-    basic: Option<Color>,
-    background: Option<Color>,
-    basic_background: Option<Color>,
+    colour: Option<Hue>,
+    basic: Option<Hue>,
+    background: Option<Hue>,
+    basic_background: Option<Hue>,
     bold: bool,
     underlined: bool,
     reversed: bool,
+}
+
+/// `#rrggbb`, or the name of one of the sixteen.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct Hue(Color);
+
+impl TryFrom<String> for Hue {
+    type Error = String;
+    fn try_from(text: String) -> Result<Hue, String> {
+        text.parse().map(Hue).map_err(|_| format!("'{text}' is no colour: write #rrggbb or a name such as lightblue"))
+    }
 }
 
 /// A theme as it stands in its file.
@@ -166,7 +178,8 @@ impl Theme {
         style
     }
 
-    fn fitting(&self, full: Option<Color>, basic: Option<Color>) -> Option<Color> {
+    fn fitting(&self, full: Option<Hue>, basic: Option<Hue>) -> Option<Color> {
+        let (full, basic) = (full.map(|hue| hue.0), basic.map(|hue| hue.0));
         match self.depth {
             Depth::None => None,
             Depth::Sixteen => basic,

@@ -163,7 +163,7 @@ fn send(settings: &Settings, id: RunId, request: &Request) -> Reply {
     };
     let what = match request {
         Request::Approve { .. } => "approved",
-        Request::Resolve { .. } => "decided",
+        Request::Resolve { .. } | Request::Decide { .. } => "decided",
         Request::Abort { .. } => "the run is being ended",
         Request::Note { .. } => "the note is written",
     };

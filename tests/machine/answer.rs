@@ -172,7 +172,7 @@ fn refusals_say_what_to_do() {
         (Refusal::WrongAnswer, "nothing was approved"),
         (Refusal::NotBeforehand(id("gate")), "a person has to look"),
         (Refusal::StillAlive(2), "2 processes of the step are still alive"),
-        (Refusal::NotUnknown { step: id("gate"), status: "done" }, "'gate' is done, not unknown"),
+        (Refusal::NotUnknown { step: id("gate"), status: "done" }, "'gate' is done, neither unknown nor held"),
     ] {
         assert!(refusal.to_string().contains(gist), "{refusal}");
     }

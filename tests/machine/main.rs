@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod answer;
+mod decide;
 mod judge;
 #[path = "../known_facts/mod.rs"]
 mod known_facts;

@@ -103,6 +103,7 @@ fn step(sketch: Sketch, before: &[Step]) -> Step {
         directory: None,
         stdout_is_data: true,
         success: vec![0, 3],
+        release: false,
     };
     let servers: Vec<&StepId> =
         before.iter().filter(|step| matches!(step.kind, StepKind::Server { .. })).map(|step| &step.id).collect();
@@ -135,6 +136,8 @@ fn step(sketch: Sketch, before: &[Step]) -> Step {
         destructive: sketch.destructive && has_gate && !matches!(kind, StepKind::Gate { .. } | StepKind::Note { .. }),
         when: sketch.when,
         ruled_out: sketch.ruled_out.then(|| "ruled out".to_owned()),
+        only_choice: None,
+        hold: false,
         only_after: sketch.only_after.filter(|_| !before.is_empty()).map(|at| before[at % before.len()].id.clone()),
         limit_seconds: None,
         failure: String::new(),

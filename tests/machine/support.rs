@@ -18,6 +18,7 @@ pub(crate) fn plan() -> Plan {
         directory: None,
         stdout_is_data: false,
         success: vec![0, 3],
+        release: false,
     };
     let server = id("server");
     let kinds = [
@@ -37,6 +38,8 @@ pub(crate) fn plan() -> Plan {
         when: When::Success,
         ruled_out: None,
         only_after: None,
+        only_choice: None,
+        hold: false,
         limit_seconds: None,
         failure: String::new(),
         repeat: String::new(),

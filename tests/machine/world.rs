@@ -318,7 +318,7 @@ impl World {
             }
         }
         if step.destructive {
-            let gate = self.run.plan.gate_before(position).expect("a gate stands before what can't be undone");
+            let gate = self.run.gate_before(position).expect("a gate stands before what can't be undone");
             let gate = &self.run.plan.steps[gate].id;
             let last = |wanted: fn(&RunEvent) -> bool| {
                 self.journal.iter().rposition(|entry| entry.event.step() == Some(gate) && wanted(&entry.event))

@@ -85,6 +85,7 @@ impl Drop for Namespace {
 fn root() -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
+        assert!(std::env::var_os("LIFEBOAT_CI").is_none(), "a full state directory has to be shown here: run as root");
         let text = "NOT SHOWN: a full state directory (no mount namespace may be made here; run as root)\n";
         std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
@@ -186,4 +187,101 @@ fn a_step_that_can_not_be_prepared_stops_the_run_and_is_begun_later() {
         matches!(&entry.event, RunEvent::StepInterrupted { step, evidence, .. }
             if step.as_str() == "prepare" && evidence.contains("nothing was started"))
     }));
+}
+
+#[test]
+fn a_state_directory_that_fills_up_while_a_step_runs_is_no_success_and_loses_nothing() {
+    if !root() {
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let (lab, namespace, mut drill) = waiting();
+    let id = drill.folder.id.to_string();
+    let output = namespace.lifeboat(&lab, &["approve", &id, "start", "main"]);
+    lab::assert_done(&output, "lifeboat approve");
+    let main = drill.started("restore", 1).process.pid;
+    let frozen = kills::Frozen::tree(main);
+    let ballast = namespace.fill();
+    frozen.thaw();
+    // What was begun has its room (output, outcome), and ends as it should; what comes after it has none and is not begun.
+    lab::wait_until("the runner has ended", || !drill.folder.is_runner_alive().unwrap());
+    drill.read_on(std::time::Duration::ZERO);
+    assert!(drill.run().ended.is_none() && !drill.run().failed, "{:?}", drill.last(3));
+    let log = fs::read_to_string(drill.folder.path.join("runner.log")).unwrap();
+    assert!(
+        log.contains("could not be started, and nothing more is") && log.contains("No space left on device"),
+        "{log}"
+    );
+    let output = namespace.lifeboat(&lab, &["attach", &id]);
+    assert_eq!(output.status.code(), Some(2), "{}", kills::text(&output));
+    assert!(kills::text(&output).contains("No space left on device"), "{}", kills::text(&output));
+    assert_eq!(drill.marked(), []);
+
+    fs::remove_file(ballast).unwrap();
+    goes_on(&lab, &namespace, &mut drill);
+    assert_eq!(drill.steps_started("restore"), 1, "the restore that ended well is not done again");
+}
+
+/// A runbook whose step says more than there is room for.
+const TALKS: &str = r#"
+[runbook]
+name = "talks"
+version = 1
+title = "Say a lot"
+about = "Its output is larger than the state's file system."
+
+[parameters.stanza]
+type = "stanza"
+about = "the stanza"
+default = { fact = "stanza" }
+
+[[step]]
+id = "go"
+kind = "gate"
+title = "Begin"
+why = "The test makes the room small here."
+answer = "${stanza}"
+shows = [{ label = "stanza", value = "${stanza}" }]
+
+[[step]]
+id = "talk"
+kind = "command"
+title = "Talk"
+why = "It does not stop by itself for a long time."
+argv = ["/usr/bin/seq", "1", "100000000"]
+failure = "Make room."
+repeat = "It only talks."
+"#;
+
+#[test]
+fn output_that_fills_the_state_directory_fails_its_step_in_words() {
+    if !root() {
+        return;
+    }
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let lab = lab::copy();
+    let runbooks = lab.layout.directory.join("runbooks");
+    crate::told::make_directory(&runbooks);
+    fs::write(runbooks.join("talks.toml"), TALKS).unwrap();
+    let namespace = Namespace::new(&lab);
+    let output = namespace.lifeboat(&lab, &["run", "talks"]);
+    assert_eq!(output.status.code(), Some(3), "{}", kills::text(&output));
+    let mut drill = Drill::begun_in(&namespace.outside(&lab.layout.state()), &[]);
+    let id = drill.folder.id.to_string();
+    let ballast = namespace.fill();
+    let length = fs::metadata(&ballast).unwrap().len();
+    File::options().write(true).open(&ballast).unwrap().set_len(length - (8 << 20)).unwrap();
+    lab::assert_done(&namespace.lifeboat(&lab, &["approve", &id, "go", "main"]), "lifeboat approve");
+    drill.until("its end", |event| matches!(event, RunEvent::StepEnded { step, .. } if step.as_str() == "talk"));
+    fs::remove_file(ballast).unwrap();
+    let output = namespace.lifeboat(&lab, &["attach", &id]);
+    assert_eq!(output.status.code(), Some(1), "{}", kills::text(&output));
+    let said = kills::text(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in ["FAILED", "the file system of the state directory is full", "its output was cut"] {
+        assert!(said.contains(told), "'{told}' is not in: {said}");
+    }
+    drill.read_on(std::time::Duration::ZERO);
+    assert_eq!(drill.run().outcome_word(), "failed");
+    let verified = namespace.lifeboat(&lab, &["transcript", &id, "--verify"]);
+    lab::assert_done(&verified, "lifeboat transcript --verify");
 }

@@ -92,7 +92,10 @@ fn a_second_run_in_the_same_directory_is_refused_before_it_begins() {
     let second = lab.run_lifeboat(&["run", "restore-drill", "-p", &parameter, "--approve", "start=main"]);
     assert_eq!(second.status.code(), Some(2), "{}", kills::text(&second));
     let said = kills::text(&second);
-    assert!(said.contains("another run works in") && said.contains(directory.to_str().unwrap()), "{said}");
+    assert!(
+        said.contains(&format!("run {} works in", drill.folder.id)) && said.contains(directory.to_str().unwrap()),
+        "{said}"
+    );
     assert_eq!(std::fs::read_dir(lab.layout.state().join("runs")).unwrap().count(), 1, "the second was never begun");
 
     // While its runner is dead the directory is free, and the first waits for the second.
@@ -103,7 +106,7 @@ fn a_second_run_in_the_same_directory_is_refused_before_it_begins() {
     assert_eq!(kills::exit_of(second), Some(3));
     let first = kills::attach(&lab, &drill);
     assert_eq!(first.status.code(), Some(2), "{}", kills::text(&first));
-    assert!(kills::text(&first).contains("another run works in"), "{}", kills::text(&first));
+    assert!(kills::text(&first).contains(&format!("run {} works in", other.folder.id)), "{}", kills::text(&first));
     lab::assert_done(&lab.run_lifeboat(&["abort", other.folder.id.as_str()]), "lifeboat abort");
     assert_eq!(kills::attach(&lab, &drill).status.code(), Some(3), "it is the first's turn again");
     lab::assert_done(&lab.run_lifeboat(&["abort", drill.folder.id.as_str()]), "lifeboat abort");

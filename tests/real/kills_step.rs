@@ -52,6 +52,38 @@ fn catch(megabytes: u32) -> Caught {
     Caught { lab, drill, run, main, workers, frozen }
 }
 
+/// A drill whose restore has been stopped when it had made directories and not yet written its manifest.
+fn catch_before_its_manifest() -> Caught {
+    let lab = lab::copy();
+    let mut known = Vec::new();
+    // Some milliseconds: where they are missed the drill is given up, and the next one tried.
+    for _ in 0..10 {
+        let run = kills::spawn_run(&lab, &BOTH);
+        let mut drill = Drill::begun(&lab, &known);
+        known.push(drill.folder.id.clone());
+        let main = drill.started("restore", 1).process.pid;
+        let data = lab.layout.drills().join(drill.folder.id.as_str());
+        let manifest = data.join("data/backup.manifest");
+        while kills::is_alive(main) && !written(&data).iter().any(|name| name == "base") {}
+        let frozen = Frozen::tree(main);
+        if kills::is_alive(main) && std::fs::metadata(manifest).is_ok_and(|found| found.len() == 0) {
+            return Caught { lab, drill, run, main, workers: Vec::new(), frozen };
+        }
+        frozen.thaw();
+        lab::assert_done(&lab.run_lifeboat(&["abort", drill.folder.id.as_str()]), "lifeboat abort");
+        kills::exit_of(run);
+    }
+    panic!("no restore was caught before it had written its manifest");
+}
+
+#[test]
+fn it_is_killed_before_anything_tells_a_delta_restore_where_it_is() {
+    let mut caught = catch_before_its_manifest();
+    kills::kill(caught.main, Signal::KILL);
+    caught.frozen = caught.frozen.forget();
+    caught.completes("signal 9");
+}
+
 /// The names in the data directory below the drill's directory, whatever that is called.
 fn written(directory: &std::path::Path) -> Vec<String> {
     let names = |path: &std::path::Path| -> Vec<String> {

@@ -40,7 +40,12 @@ impl Terminal {
 
     /// The same with these variables.
     pub(crate) fn start_with(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)]) -> Terminal {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        Terminal::start_sized(lab, arguments, variables, 80)
+    }
+
+    /// The same in a terminal of so many columns.
+    fn start_sized(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)], columns: u16) -> Terminal {
+        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
         let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.env_clear();
@@ -55,7 +60,7 @@ impl Terminal {
         let device = File::options().read(true).write(true).open(master.tty_name().unwrap()).unwrap();
         let child = slave.spawn_command(command).unwrap();
         drop(slave);
-        let parser = |rows| vt100::Parser::new(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(80).unwrap(), 0);
+        let parser = |rows| vt100::Parser::new(NonZeroU16::new(rows).unwrap(), NonZeroU16::new(columns).unwrap(), 0);
         let seen = Arc::new(Mutex::new(Seen { bytes: Vec::new(), screen: parser(24), all: parser(ALL_ROWS) }));
         let (mut reader, into) = (master.try_clone_reader().unwrap(), Arc::clone(&seen));
         std::thread::spawn(move || {
@@ -86,7 +91,7 @@ impl Terminal {
         let seen = self.seen.lock().unwrap();
         let screen = seen.screen.screen();
         let (row, column) = screen.cursor_position();
-        (screen.rows(0, 80).nth(usize::from(row)).unwrap_or_default(), column)
+        (screen.rows(0, screen.size().1.into()).nth(usize::from(row)).unwrap_or_default(), column)
     }
 
     /// Waits until the screen shows this.
@@ -283,6 +288,7 @@ fn another_person_s_answer_is_seen_and_changed_facts_open_the_gate_again() {
     lab::wait_until("it opens again", || terminal.all().contains("GATE OPENED AGAIN"));
     terminal.wait_for_prompt();
     let screen = terminal.screen();
+    assert_eq!(screen.matches("   ! ").count(), 1, "only the set is gone, the cluster is the same:\n{screen}");
     for told in ["CHANGED since it was approved", "! backup-set", "was  0/", "now  not there, or it can't be read"] {
         assert!(screen.contains(told), "{told} is missing:\n{screen}");
     }
@@ -357,6 +363,23 @@ fn without_a_terminal_a_gate_waits_and_says_what_to_type() {
 }
 
 #[test]
+fn a_wide_terminal_is_used() {
+    let lab = lab::running();
+    for (columns, widest) in [(100, 99), (160, 110)] {
+        let variables = [("LANG", "C.UTF-8"), ("TERM", "xterm-256color")];
+        let mut terminal = Terminal::start_sized(&lab, &["run", "restore-drill"], &variables, columns);
+        terminal.wait_for_prompt();
+        terminal.send("\x1b");
+        assert_eq!(terminal.wait_end(), 3);
+        let all = terminal.all();
+        let rules: Vec<usize> =
+            all.lines().filter(|line| line.starts_with("── ")).map(|line| line.chars().count()).collect();
+        assert!(rules.len() >= 2 && rules.iter().all(|rule| *rule == widest), "{rules:?}: {all}");
+        lab::assert_done(&lab.run_lifeboat(&["abort", &run_name(&lab)]), "abort");
+    }
+}
+
+#[test]
 fn a_terminal_without_unicode_gets_ascii() {
     let lab = lab::running();
     for variables in [[("LANG", "C"), ("TERM", "xterm")], [("LANG", "C.UTF-8"), ("TERM", "linux")]] {
@@ -395,6 +418,61 @@ fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
     // The path may be broken over two lines of the terminal.
     let name = kept[0].file_name().unwrap().to_str().unwrap();
     assert!(all.replace('\n', "").contains(name), "{all}");
+}
+
+/// Leaves a rehearsal's drill and gives what was said: the practice cluster is still there, and so is the run.
+fn left_alone(lab: &Lab, name: &str, leave: impl FnOnce(&mut Terminal)) -> String {
+    let practice = lab.home().join(name);
+    let mut terminal = Terminal::start(lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
+    terminal.wait_for("] ready");
+    terminal.wait_for_prompt();
+    leave(&mut terminal);
+    assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
+    // Long lines are broken by the terminal.
+    let said = terminal.all().replace('\n', "");
+    assert!(said.contains("The practice cluster is left as it is"), "{said}");
+    assert!(said.contains(&format!("rehearse --stop {}", practice.display())), "{said}");
+    let marker = lab::read_marker(&practice);
+    let layout = lifeboat::engine::rehearsal::Layout {
+        directory: practice.clone(),
+        short_directory: marker.short_directory.clone(),
+    };
+    assert_eq!(lab::sql(&layout, &marker, "SELECT 1"), "1", "its server runs");
+    said
+}
+
+#[test]
+fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
+    let lab = lab::copy();
+    let said = left_alone(&lab, "esc", |terminal| terminal.send("\x1b"));
+    let practice = lab.home().join("esc");
+    let settings = practice.join("lifeboat.toml");
+    let run = fs::read_dir(practice.join("state/runs")).unwrap().next().unwrap().unwrap().file_name();
+    let run = run.to_str().unwrap().to_owned();
+    assert!(said.contains(&format!("--settings {} attach {run}", settings.display())), "{said}");
+    // As it says: the drill goes on, and then the practice cluster is ended.
+    for gate in ["start", "remove-gate"] {
+        let call = |words: &[&str]| lab::lifeboat().arg("--settings").arg(&settings).args(words).output().unwrap();
+        lab::assert_done(&call(&["approve", &run, gate, "main"]), "approve");
+        let status = call(&["attach", &run]).status.code();
+        assert_eq!(status, Some(if gate == "start" { 3 } else { 0 }));
+    }
+    let stop = lab::lifeboat().args(["rehearse", "--stop"]).arg(&practice).output().unwrap();
+    lab::assert_done(&stop, "rehearse --stop");
+    assert!(!practice.exists());
+
+    // Ctrl-C while something runs: the run needs no terminal.
+    let said = left_alone(&lab, "interrupted", |terminal| {
+        terminal.answer("main");
+        terminal.wait_for("Restore the backup set");
+        terminal.send("\x03");
+    });
+    assert!(said.contains(" attach "), "{said}");
+    let practice = lab.home().join("interrupted");
+    let stop = lab::lifeboat().args(["rehearse", "--stop"]).arg(&practice).output().unwrap();
+    lab::assert_done(&stop, "rehearse --stop");
+    let left = lab::processes_naming(&practice);
+    assert!(left.is_empty() && !practice.exists(), "{left:?}");
 }
 
 fn parameter(lab: &Lab, name: &str) -> String {

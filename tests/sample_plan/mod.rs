@@ -37,6 +37,7 @@ fn command(argv: &[&str], data: bool) -> CommandLine {
         directory: None,
         stdout_is_data: data,
         success: vec![0],
+        release: false,
     }
 }
 
@@ -50,6 +51,8 @@ fn step(name: &str, title: &str, kind: StepKind, destructive: bool, when: When) 
         when,
         ruled_out: None,
         only_after: None,
+        only_choice: None,
+        hold: false,
         limit_seconds: Some(600),
         failure: "The set can't be restored as it is; look at the output, choose another set.".into(),
         repeat: "Safe: it works in the drill directory only.".into(),

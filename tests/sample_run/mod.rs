@@ -115,6 +115,7 @@ pub(crate) fn events() -> Vec<RunEvent> {
         RunEvent::RunnerStarted { pid: 611, attempt: 2 },
         RunEvent::StepUnknown { step: id("restore"), attempt: 1, evidence: evidence.clone() },
         RunEvent::StepResolved {
+            seal: None,
             step: id("restore"),
             attempt: 1,
             answer: Resolution::Again,

@@ -147,6 +147,10 @@ impl RecoveryLog {
                 }
                 None => None,
             },
+            Milestone::Paused => match &self.stopped {
+                Some(stop) if self.paused_at_end => self.consistent_at.map(|_| stop.text.as_str()),
+                _ => None,
+            },
             Milestone::Promoted => (self.archive_recovery_complete && self.ready == Some(Ready::ReadWrite))
                 .then_some(self.evidence.complete.as_str()),
         }
@@ -164,6 +168,13 @@ impl RecoveryLog {
                 said: stalled.clone(),
                 means: "Replay paused before the target: a setting is lower than it was in production. Resuming or promoting here would end the server or lose what comes after.".into(),
                 remedy: "Stop the server, raise the setting that the DETAIL names, and start it again; no new restore is needed.".into(),
+            });
+        }
+        if milestone == Milestone::Paused && self.archive_recovery_complete {
+            return Some(EndReason {
+                said: self.evidence.complete.clone(),
+                means: "The server promoted instead of pausing: nothing can be looked at before it is final.".into(),
+                remedy: "Restore again before anything is written to it; look for 'subxid ovf' (a transaction with more than 64 subtransactions) at the start of replay, or choose another set.".into(),
             });
         }
         if milestone == Milestone::TargetReached && self.archive_recovery_complete {

@@ -1,8 +1,10 @@
 //! WAL segments and timelines.
 
 pub mod history;
+pub mod road;
 
 pub use crate::domain::wal::history::{HistoryEntry, HistoryError, TimelineHistory};
+pub use crate::domain::wal::road::Road;
 
 use crate::domain::lsn::Lsn;
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,17 @@
 //! ends with a [`CheckError`]. Neither lets a run go on.
 
 mod archive;
+mod archived;
+mod cluster;
+mod compared;
 mod coverage;
 mod files;
+mod forward;
+mod hangs;
+mod hazards;
+mod jobs;
+mod keeping;
+mod manager;
 mod production;
 mod server;
 mod tablespaces;
@@ -56,6 +65,9 @@ pub enum CheckError {
         /// What is wrong with it.
         why: String,
     },
+    /// The archives could not be looked at.
+    #[error(transparent)]
+    Archives(#[from] crate::engine::archives::ArchivesError),
     /// pgbackrest could not be asked.
     #[error(transparent)]
     Pgbackrest(#[from] PgbackrestError),
@@ -113,18 +125,29 @@ pub fn run(
     let input = Input { check: name, with, around: surroundings };
     match name {
         "archive-covers-target" => coverage::archive_covers_target(&input),
+        "archived-everywhere" => archived::archived_everywhere(&input),
+        "backup-jobs" => jobs::backup_jobs(&input),
         "backup-set-usable" => archive::backup_set_usable(&input),
+        "cluster-is-the-stanzas" => cluster::cluster_is_the_stanzas(&input),
         "drill-directory-free" => files::drill_directory_free(&input),
         "end-of-archive-reached" => coverage::end_of_archive_reached(&input),
+        "forward-guards" => forward::forward_guards(&input),
         "free-space" => files::free_space(&input),
+        "history-free" => archived::history_free(&input),
         "no-tcp-listener" => server::no_tcp_listener(&input),
         "ownership" => files::ownership(&input),
         "port-free" => server::port_free(&input),
         "production-baseline" => production::baseline(&input),
         "production-untouched" => production::untouched(&input),
+        "recovery-hazards" => hazards::recovery_hazards(&input),
+        "room-to-keep" => keeping::room_to_keep(&input),
+        "safe-redo-start" => forward::safe_redo_start(&input),
+        "settings-compared" => compared::settings_compared(&input),
         "spool-and-locks" => server::spool_and_locks(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
         "versions-match" => versions::versions_match(&input),
+        "what-hangs-on-it" => hangs::what_hangs_on_it(&input),
+        "who-manages-it" => manager::who_manages_it(&input),
         other => Err(CheckError::Unknown(crate::domain::text::clean(other))),
     }
 }
@@ -206,6 +229,19 @@ fn set_of(stanza: &Stanza, key: RepositoryKey, label: BackupLabel) -> Result<(&R
 /// The nearest part of a path that exists.
 fn existing(path: &Path) -> &Path {
     path.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(Path::new("/"))
+}
+
+/// A list as one text: `none` when it is empty, cut when it is long.
+fn listed(values: &[String]) -> String {
+    const MOST: usize = 30;
+    if values.is_empty() {
+        return "none".to_owned();
+    }
+    let mut text = values.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(more) = values.len().checked_sub(MOST).filter(|more| *more > 0) {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
 }
 
 /// A size for people, decimal units.

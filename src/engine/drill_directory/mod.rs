@@ -3,7 +3,7 @@
 //! ```text
 //! DIRECTORY/            0700
 //!   .lifeboat-run       the run's name: what may be removed
-//!   data/               the restored cluster (pg1-path)
+//!   data/               the restored cluster (pg1-path); until the restore writes its own, an empty backup.manifest
 //!   tablespaces/        every tablespace of the set (tablespace-map-all)
 //!   spool/ lock/ log/   pgBackRest's, instead of production's
 //!   socket/             the server's only door
@@ -30,6 +30,11 @@ use std::path::{Path, PathBuf};
 
 /// The marker's name. It holds the run's name and a line end.
 pub const MARKER: &str = ".lifeboat-run";
+
+/// Tells pgBackRest that `--delta` may complete what is in a data directory; the restore replaces it by its own and removes
+/// that at the end. Before it has, one that was killed leaves only directories, and another is refused with [040] (2.45:
+/// "--delta … unable to find 'PG_VERSION' or 'backup.manifest'"; only that one of them exists is looked at).
+const RESTORE_MARK: &str = "backup.manifest";
 
 const DIRECTORIES: [&str; 7] = ["data", "tablespaces", "spool", "lock", "log", "socket", "conf"];
 
@@ -170,6 +175,11 @@ pub fn prepare(run: &RunId, directory: &Path) -> Result<DrillDirectory, DrillDir
     let drill = DrillDirectory::at(directory);
     for name in DIRECTORIES {
         make_directory(&root, name, &directory.join(name))?;
+    }
+    let data = walk::open_child(&root, "data", &drill.data())?;
+    if walk::names(&data, &drill.data())?.is_empty() {
+        write_file(&data, RESTORE_MARK, "", &drill.data().join(RESTORE_MARK))?;
+        sync(&data, directory)?;
     }
     let conf = walk::open_child(&root, "conf", &directory.join("conf"))?;
     for (name, text) in conf::files(run, &drill)? {

@@ -35,20 +35,29 @@ pub struct Kept {
 /// # Errors
 /// [`KeptError`]. Before the record is written nothing is changed.
 pub fn keep(run: &RunId, now: DateTime<Utc>, option: &KeepOption) -> Result<Kept, KeptError> {
-    let data = data_part(&option.parts)?;
+    keep_parts(run, now, &option.parts)
+}
+
+/// As [`keep`], from the parts alone: those of the record of an interrupted attempt, when a survey would no longer find
+/// what has moved.
+///
+/// # Errors
+/// As [`keep`].
+pub fn keep_parts(run: &RunId, now: DateTime<Utc>, parts: &[PlannedPart]) -> Result<Kept, KeptError> {
+    let data = data_part(parts)?;
     let home = data.chest.clone();
     control::nobody_runs(&data.from)?;
     control::nobody_runs(&home.join(CONTENT))?;
     let known = if moves::exists(&home) { read_record(run, &home)? } else { None };
     let mut record = match known {
-        Some(record) => continued(record, option, &home)?,
-        None => begin(run, now, option, data, &home)?,
+        Some(record) => continued(record, parts, &home)?,
+        None => begin(run, now, parts, data, &home)?,
     };
     let mut kept = Kept { home: home.clone(), record: record.clone(), copied_entries: 0, left_out_entries: 0 };
     if record.state == KeptState::Kept {
         return Ok(kept);
     }
-    for part in &option.parts {
+    for part in parts {
         drop(mark(run, &part.chest)?);
     }
     for part in &record.parts {
@@ -74,8 +83,8 @@ pub(super) fn data_part(parts: &[PlannedPart]) -> Result<&PlannedPart, KeptError
 }
 
 /// The record of an earlier attempt, if it is of this very plan.
-fn continued(record: Record, option: &KeepOption, home: &Path) -> Result<Record, KeptError> {
-    if !record.parts.iter().map(|part| &part.planned).eq(&option.parts) {
+fn continued(record: Record, parts: &[PlannedPart], home: &Path) -> Result<Record, KeptError> {
+    if !record.parts.iter().map(|part| &part.planned).eq(parts) {
         return Err(KeptError::unexpected(
             home,
             "this run has begun to keep the cluster in another way; go on with that one",
@@ -94,7 +103,7 @@ fn continued(record: Record, option: &KeepOption, home: &Path) -> Result<Record,
 fn begin(
     run: &RunId,
     now: DateTime<Utc>,
-    option: &KeepOption,
+    parts: &[PlannedPart],
     data: &PlannedPart,
     home: &Path,
 ) -> Result<Record, KeptError> {
@@ -102,7 +111,7 @@ fn begin(
     record.version = survey::version(&data.from)?;
     record.system_identifier = control::identity(&data.from)?.map(|identity| identity.system_identifier);
     record.links = survey::links_out(&data.from)?;
-    for part in &option.parts {
+    for part in parts {
         let directory = walk::open(&part.from, Missing::Fail)?;
         let stat = rustix::fs::fstat(&directory).map_err(KeptError::system(&part.from, "looking at it"))?;
         if part.way == Way::Rename {

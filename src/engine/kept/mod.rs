@@ -28,11 +28,11 @@ mod remove;
 mod survey;
 
 pub use control::DISARMED;
-pub use keep::{Kept, keep};
+pub use keep::{Kept, keep, keep_parts};
 pub use put_back::{PutBack, put_back};
-pub use record::{KeptState, LinkOut, RECORD, Record, RecordedPart, read_record};
+pub use record::{KeptState, LinkOut, RECORD, Record, RecordedPart, read_record, run_of};
 pub use remove::remove_kept;
-pub use survey::{SetToRestore, home_of, survey};
+pub use survey::{SetToRestore, home_of, kept_bytes, survey};
 
 use crate::engine::drill_directory::DrillDirectoryError;
 use crate::engine::postgres::PostgresError;

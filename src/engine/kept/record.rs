@@ -114,6 +114,19 @@ impl Record {
     }
 }
 
+/// The run that a record says it is of, for callers that were given the record alone. [`read_record`] proves it.
+///
+/// # Errors
+/// When the file can't be read, or names no run.
+pub fn run_of(record: &Path) -> Result<RunId, KeptError> {
+    let refuse = |why: String| KeptError::Record { path: record.to_owned(), why };
+    let text = std::fs::read_to_string(record).map_err(KeptError::io(record, "reading it"))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| refuse(clean(&error.to_string())))?;
+    let run =
+        value.get("run").and_then(serde_json::Value::as_str).ok_or_else(|| refuse("it names no run".to_owned()))?;
+    RunId::parse(run).map_err(|error| refuse(error.to_string()))
+}
+
 /// Reads the record in `home`; `None` where there is none (yet). The directory has to carry the run's mark.
 ///
 /// # Errors

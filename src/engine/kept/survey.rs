@@ -3,7 +3,7 @@
 use crate::domain::event::RunId;
 use crate::engine::drill_directory::mount_points_in;
 use crate::engine::drill_directory::walk::{self, Missing};
-use crate::engine::kept::{KeptError, LinkOut, moves};
+use crate::engine::kept::{CONTENT, KeptError, LinkOut, Record, moves};
 use crate::engine::postgres::live_tablespaces;
 use crate::planning::keeping::{KeepFacts, PartFacts, PartKind, Space};
 use rustix::fd::OwnedFd;
@@ -214,6 +214,20 @@ fn measure(
         }
     }
     Ok(())
+}
+
+/// What the kept parts take on disk, in bytes.
+///
+/// # Errors
+/// [`KeptError`] when one can't be looked at.
+pub fn kept_bytes(record: &Record) -> Result<u64, KeptError> {
+    let mut bytes = 0;
+    for part in &record.parts {
+        let content = part.planned.chest.join(CONTENT);
+        let directory = walk::open(&content, Missing::Fail)?;
+        measure(&directory, &content, moves::device(&content)?, &mut bytes, &mut 0, 0)?;
+    }
+    Ok(bytes)
 }
 
 pub(super) fn space(path: &Path) -> Result<Space, KeptError> {

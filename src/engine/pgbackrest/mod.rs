@@ -35,6 +35,8 @@ pub struct Pgbackrest {
     /// The configuration file for `--config`, absolute (2.45 takes a relative one from `/`); `None`: its default.
     pub config: Option<PathBuf>,
     environment: BTreeMap<String, OsString>,
+    /// The stanza whose own section counts when a repository is listed or read.
+    stanza: Option<String>,
     time_limit: Duration,
     output_limit_bytes: u64,
 }
@@ -135,7 +137,14 @@ impl Pgbackrest {
         let binary = ask::locate_program(binary.unwrap_or(Path::new("pgbackrest")), search_path)?;
         let config = config.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
         let (time_limit, output_limit_bytes) = (ask::DEFAULT_TIME_LIMIT, ask::DEFAULT_OUTPUT_LIMIT_BYTES);
-        Ok(Pgbackrest { binary, config, environment, time_limit, output_limit_bytes })
+        Ok(Pgbackrest { binary, config, environment, stanza: None, time_limit, output_limit_bytes })
+    }
+
+    /// The same, listing and reading repositories as the stanza's own section of the configuration has them (its place, its
+    /// passphrase). Without it only `[global]` counts.
+    #[must_use]
+    pub fn for_stanza(self, stanza: &str) -> Pgbackrest {
+        Pgbackrest { stanza: Some(stanza.to_owned()), ..self }
     }
 
     /// The same with other limits for every question.
@@ -245,6 +254,9 @@ impl Pgbackrest {
             arguments.push(format!("--log-level-{level}").into());
         }
         arguments.push(format!("--io-timeout={IO_TIMEOUT_SECONDS}").into());
+        if matches!(query, Query::List { .. } | Query::Get { .. }) {
+            arguments.extend(self.stanza.as_ref().map(|stanza| format!("--stanza={stanza}").into()));
+        }
         match query {
             Query::Version => {}
             Query::Info { stanza, set, repository } => {

@@ -65,6 +65,23 @@ pub fn server_is_live(data_directory: &Path) -> Result<LiveState, PostgresError>
     })
 }
 
+/// Moves a `postmaster.pid` away that no server belongs to: pgBackRest refuses every restore while there is one ([038]).
+/// `None` when there was nothing to move.
+///
+/// # Errors
+/// When the file can't be read or moved; [`PostgresError::Live`] for one of a running server, which is never moved.
+pub fn clear_stale_pid(data_directory: &Path) -> Result<Option<PathBuf>, PostgresError> {
+    let (from, to) = (data_directory.join("postmaster.pid"), data_directory.join("postmaster.pid.stale"));
+    match server_is_live(data_directory)? {
+        LiveState::Stopped => Ok(None),
+        LiveState::Stale { .. } => {
+            std::fs::rename(&from, &to).map_err(PostgresError::unreadable(&from))?;
+            Ok(Some(to))
+        }
+        LiveState::Running { pid, .. } => Err(PostgresError::Live { path: data_directory.to_owned(), pid }),
+    }
+}
+
 /// Why process `pid` is no server on `data_directory`; `None` when it is one, or when it can't be told.
 fn why_not(pid: u32, data_directory: &Path) -> Option<String> {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
@@ -174,6 +191,21 @@ mod tests {
         assert_eq!(running, LiveState::Running { pid, port: Some(5432), socket_directory, status });
         assert!(ended);
         assert!(matches!(server_is_live(directory.path()), Ok(LiveState::Stale { .. })));
+    }
+
+    #[test]
+    fn only_a_stale_file_is_moved_away() {
+        let directory = with_pid_file("99999999\n");
+        let moved = clear_stale_pid(directory.path()).unwrap().unwrap();
+        assert!(moved.exists() && !directory.path().join("postmaster.pid").exists());
+        assert_eq!(clear_stale_pid(directory.path()).unwrap(), None);
+        let mut child = std::process::Command::new("sleep").arg("60").current_dir(directory.path()).spawn().unwrap();
+        std::fs::write(directory.path().join("postmaster.pid"), format!("{}\n", child.id())).unwrap();
+        let refused = clear_stale_pid(directory.path());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(refused.unwrap_err().to_string().contains("stop it first"));
+        assert!(directory.path().join("postmaster.pid").exists());
     }
 
     #[test]

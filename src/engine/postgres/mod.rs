@@ -1,12 +1,14 @@
 //! PostgreSQL's own programs and files, without SQL: which programs, what a control file says, whether a server is
 //! alive, where tablespaces lie, what listens.
 
+mod limits;
 mod listeners;
 mod live;
 mod programs;
 
+pub use limits::replay_limits;
 pub use listeners::{Listener, tcp_listeners};
-pub use live::{LiveState, LiveTablespace, live_tablespaces, server_is_live};
+pub use live::{LiveState, LiveTablespace, clear_stale_pid, live_tablespaces, server_is_live};
 pub use programs::{PostgresPrograms, major_of};
 
 use crate::domain::control_data::ControlDataError;
@@ -60,6 +62,14 @@ pub enum PostgresError {
         data_directory: PathBuf,
         /// Why not.
         source: ControlDataError,
+    },
+    /// A server runs where none may.
+    #[error("a PostgreSQL server (process {pid}) runs on {}; stop it first", path.display())]
+    Live {
+        /// Its data directory.
+        path: PathBuf,
+        /// The postmaster.
+        pid: u32,
     },
     /// A file can't be read.
     #[error("{} can't be read: {source}; run as the owner of the data directory", path.display())]

@@ -166,8 +166,14 @@ mod tests {
     fn restoring() -> Restoring {
         let arguments = ["pgbackrest", "--pg1-path=/nonexistent/data", "restore"];
         let argv = arguments.map(crate::domain::plan::Argument::text).to_vec();
-        let command =
-            CommandLine { argv, env: Default::default(), directory: None, stdout_is_data: false, success: vec![0] };
+        let command = CommandLine {
+            argv,
+            env: Default::default(),
+            directory: None,
+            stdout_is_data: false,
+            success: vec![0],
+            release: false,
+        };
         assert!(command.is_restore());
         Restoring::of(&command)
     }

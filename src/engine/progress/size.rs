@@ -83,6 +83,7 @@ mod tests {
             directory: None,
             stdout_is_data: false,
             success: vec![0],
+            release: false,
         };
         let mut directories = Directories::written_by(&command);
         let bytes = directories.bytes(0.0).unwrap();

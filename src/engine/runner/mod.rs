@@ -12,7 +12,7 @@ pub mod targets;
 
 pub use serve::{Reply, SOCKET_NOTE};
 
-use crate::domain::event::{RunEvent, Verdict};
+use crate::domain::event::{RunEvent, RunId, Verdict};
 use crate::domain::facts::Facts;
 use crate::domain::plan::{StepId, StepKind};
 use crate::domain::recovery_log::RecoveryLog;
@@ -21,7 +21,7 @@ use crate::domain::status::StepStatus;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::journal::{Journal, JournalError};
 use crate::engine::step_process::{Launcher, StartError};
-use crate::engine::store::{RunFolder, StoreError};
+use crate::engine::store::{RunFolder, StoreError, TargetKind};
 use crate::engine::syslog;
 use crate::planning::machine::{self, Next, Refusal, Request, Seen};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,11 +35,15 @@ pub enum RunnerError {
     #[error("another runner has run {0}")]
     Held(String),
     /// Another run works in the same place.
-    #[error(
-        "another run works in {}, and two in one directory would destroy each other's work: `lifeboat runs` lists them; wait for its end, end it with `lifeboat abort`, or name another directory with -p directory=…",
-        _0.display()
-    )]
-    TargetHeld(PathBuf),
+    #[error("{}", target_held(holder.as_ref(), *kind, path))]
+    TargetHeld {
+        /// That run, where it can be told.
+        holder: Option<RunId>,
+        /// What kind of place.
+        kind: TargetKind,
+        /// The place.
+        path: PathBuf,
+    },
     /// The run's folder or lock.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,6 +63,17 @@ pub enum RunnerError {
         /// Why not.
         error: StartError,
     },
+    /// What an encrypted repository or a store is opened with is not in the environment of this runner. No step failed.
+    #[error(
+        "{} was set when run {run} was planned and is not in the environment now: nothing more is started, and no step has failed; set it, then go on: lifeboat attach {run}",
+        names.join(" and ")
+    )]
+    SecretsMissing {
+        /// The run.
+        run: RunId,
+        /// The variables, by name alone.
+        names: Vec<String>,
+    },
     /// The operating system refused something the runner can't do without.
     #[error("{what}: {error}")]
     System {
@@ -67,6 +82,24 @@ pub enum RunnerError {
         /// The system's answer.
         error: std::io::Error,
     },
+}
+
+/// Why two runs can't work in one directory, and what to do.
+fn target_held(holder: Option<&RunId>, kind: TargetKind, path: &Path) -> String {
+    let (who, end) = match holder {
+        Some(run) => {
+            (format!("run {run} works in"), format!("`lifeboat attach {run}` shows it, `lifeboat abort {run}` ends it"))
+        }
+        None => ("another run works in".to_owned(), "`lifeboat runs` lists them, `lifeboat abort` ends one".to_owned()),
+    };
+    let other = match kind {
+        TargetKind::DrillDirectory => ", or name another directory with -p directory=…",
+        TargetKind::DataDirectory => "",
+    };
+    format!(
+        "{who} {}, and two in one directory would destroy each other's work: wait for its end ({end}){other}",
+        path.display()
+    )
 }
 
 impl RunnerError {
@@ -157,6 +190,8 @@ impl Runner {
             let attempt = self.run.runners + 1;
             self.record(RunEvent::RunnerStarted { pid: std::process::id(), attempt })?;
             self.take_over()?;
+            // Before it says that it is ready: whoever started it is told, and not only its log.
+            self.needs_no_secret(&machine::next(&self.run, None))?;
         }
         ready();
         loop {
@@ -186,6 +221,7 @@ impl Runner {
     fn advance(&mut self) -> Result<bool, RunnerError> {
         let facts = self.facts.take();
         let next = machine::next(&self.run, facts.as_ref().map(|(step, facts)| (step, facts)));
+        self.needs_no_secret(&next)?;
         match next {
             Next::Record(event) => self.record(event).map(|()| true),
             Next::ReadFacts(step) => {
@@ -207,6 +243,22 @@ impl Runner {
             }
             Next::Wait | Next::Finished => Ok(false),
         }
+    }
+
+    /// Before a step is begun, or facts are read for one: the secrets of the plan have to be in this runner's own
+    /// environment. A step begun without them would fail, and facts would look changed. What goes on already, waits, or
+    /// ends needs none.
+    fn needs_no_secret(&self, next: &Next) -> Result<(), RunnerError> {
+        if !matches!(next, Next::Start { .. } | Next::ReadFacts(_)) {
+            return Ok(());
+        }
+        let known = &self.equipment.environment.real;
+        let missing = self.run.plan.secret_environment.iter().filter(|name| !known.contains_key(*name));
+        let names: Vec<String> = missing.cloned().collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(RunnerError::SecretsMissing { run: self.folder.id.clone(), names })
     }
 
     fn take(&mut self, input: Input) -> Result<(), RunnerError> {

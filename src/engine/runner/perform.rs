@@ -36,7 +36,7 @@ impl Runner {
                 Some(reason) => self.ended(id, Seen { failed: true, reason: Some(reason), ..Seen::default() }),
                 None => self.settle(id),
             },
-            StepKind::Gate { .. } => Ok(()),
+            StepKind::Gate { .. } | StepKind::Decision { .. } => Ok(()),
             StepKind::Command { command }
             | StepKind::Server { command }
             | StepKind::Stop { command, .. }
@@ -47,6 +47,9 @@ impl Runner {
     fn start(&mut self, position: usize, step: &Step, command: &CommandLine) -> Result<(), RunnerError> {
         let attempt = self.run.steps[position].attempt;
         let folder = self.folder.step_folder(position, attempt);
+        // What an earlier start of it said is not about this one.
+        self.logs.remove(&position);
+        self.ending.remove(&step.id);
         let (argv, environment) = match self.resolve(command) {
             Ok(resolved) => resolved,
             Err(reason) => return self.not_started(position, reason),
@@ -60,6 +63,7 @@ impl Runner {
             argv,
             directory: command.directory.clone().unwrap_or_else(|| PathBuf::from("/")),
             stdout_is_data: command.stdout_is_data,
+            release: command.release,
         };
         match step_process::start(&folder, &spec, &environment, &self.equipment.launcher) {
             Ok(started) => {
@@ -114,8 +118,8 @@ impl Runner {
 
     fn check(&self, id: &StepId, name: &str, with: &BTreeMap<String, Argument>) {
         let (inbox, id, name) = (self.inbox.clone(), id.clone(), name.to_owned());
-        let with: BTreeMap<String, String> =
-            with.iter().filter_map(|(key, value)| Some((key.clone(), value.resolved()?))).collect();
+        let given = with.iter().filter_map(|(key, value)| Some((key.clone(), value.resolved()?)));
+        let with: BTreeMap<String, String> = given.chain(self.decided()).collect();
         let surroundings = self.surroundings();
         std::thread::spawn(move || {
             let began = Instant::now();
@@ -133,6 +137,21 @@ impl Runner {
             // The runner may have ended meanwhile; a check may be asked again.
             let _ = inbox.send(Input::Answered(id, seen));
         });
+    }
+
+    /// What people gave with their last choices, as `decided.NAME`: a check before the decision finds it there once the
+    /// run has gone back.
+    fn decided(&self) -> BTreeMap<String, String> {
+        let decisions = self.run.each().filter(|(step, _)| matches!(step.kind, StepKind::Decision { .. }));
+        decisions
+            .flat_map(|(step, _)| {
+                let prefix = format!("{}.", step.id);
+                let own = self.run.values.iter().filter_map(move |(name, value)| {
+                    Some((format!("decided.{}", name.strip_prefix(&prefix)?), value.clone()))
+                });
+                own.collect::<Vec<_>>()
+            })
+            .collect()
     }
 
     pub(super) fn read_facts(&mut self, step: StepId) {

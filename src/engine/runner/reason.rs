@@ -11,6 +11,20 @@ const LONGEST_REASON_CHARACTERS: usize = 600;
 
 /// The last error that the step in `folder` printed, cleaned; else its last line.
 pub(super) fn of(folder: &Path) -> Option<String> {
+    let reason = last_words(folder);
+    if !is_full(folder) {
+        return reason;
+    }
+    let full = "the file system of the state directory is full, and its output was cut: make room there";
+    Some(reason.map_or_else(|| full.to_owned(), |reason| format!("{full}; the last of it: {reason}")))
+}
+
+/// Nothing more can be written beside the step's output: its last words may not be the last ones it had.
+fn is_full(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|space| space.f_blocks > 0 && space.f_bavail < 16)
+}
+
+fn last_words(folder: &Path) -> Option<String> {
     let errors = end_of(&folder.join("errors"));
     let output = end_of(&folder.join("output"));
     let (errors, output) = (String::from_utf8_lossy(&errors), String::from_utf8_lossy(&output));

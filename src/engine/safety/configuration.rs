@@ -45,7 +45,8 @@ pub struct SavedFiles {
 }
 
 /// Asks `postgres -C` with the arguments the server was last started with (`postmaster.opts`): on Debian the
-/// configuration lies in `/etc/postgresql`. Reads files only; the server may run or not.
+/// configuration lies in `/etc/postgresql`. Reads files only; the server may run or not. A `config_file` that is known
+/// from elsewhere goes before the one of the last start.
 ///
 /// # Errors
 /// `postgres` could not be started. What it does not tell is listed in [`Places::unknown`].
@@ -53,6 +54,7 @@ pub fn places(
     programs: &PostgresPrograms,
     environment: &BTreeMap<String, String>,
     data_directory: &Path,
+    config_file: Option<&Path>,
 ) -> Result<Places, SafetyError> {
     let mut found = Places::default();
     let started_with = read(&data_directory.join("postmaster.opts"))?.unwrap_or_default();
@@ -65,6 +67,8 @@ pub fn places(
         // "-C" first: only then root is no reason to refuse
         question.arguments = vec!["-C".into(), setting.into(), "-D".into(), data_directory.into()];
         question.arguments.extend(arguments.iter().map(Into::into));
+        // the last of a name counts
+        question.arguments.extend(config_file.map(|path| format!("--config_file={}", path.display()).into()));
         question.output_limit_bytes = 1 << 16;
         let answer = ask::ask(&question)?;
         let value = String::from_utf8_lossy(&answer.stdout).trim_end_matches('\n').to_owned();
@@ -73,6 +77,10 @@ pub fn places(
         } else if !value.is_empty() {
             found.files.insert(setting.to_owned(), data_directory.join(value));
         }
+    }
+    if let Some(path) = config_file {
+        // known even where the data directory is lost and postgres says nothing
+        found.files.insert("config_file".to_owned(), path.to_owned());
     }
     Ok(found)
 }

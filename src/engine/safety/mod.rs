@@ -15,7 +15,7 @@ mod place;
 mod wal;
 
 pub use configuration::{Places, SavedFiles, places, save_configuration, save_logs};
-pub use place::{PlacedWal, SegmentOwner, place_missing_wal};
+pub use place::{PlacedWal, SegmentOwner, place_missing_wal, saved_names};
 pub use wal::{SUMS, SafeWal, save_wal};
 
 use crate::engine::ask::AskError;

@@ -89,6 +89,14 @@ pub fn place_missing_wal(
     Ok(result)
 }
 
+/// The names of what is in `safety/pg_wal`.
+///
+/// # Errors
+/// [`SafetyError`]: no safety folder, a damaged list.
+pub fn saved_names(safety: &Path) -> Result<BTreeSet<String>, SafetyError> {
+    Ok(sums(&safety.join("pg_wal"))?.into_keys().collect())
+}
+
 /// Whether it is the segment of its name, of this cluster, on the way to the target.
 fn check(
     bytes: &[u8],

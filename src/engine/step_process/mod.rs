@@ -81,6 +81,9 @@ pub struct StepSpec {
     pub directory: PathBuf,
     /// Standard output is data: standard error goes to a file of its own.
     pub stdout_is_data: bool,
+    /// What it starts is let go when it ends: it is not marked, holds no lock and is not ended.
+    #[serde(default)]
+    pub release: bool,
 }
 
 impl StepSpec {

@@ -74,10 +74,10 @@ fn complain(error: &dyn std::error::Error) {
 pub fn own(folder: &Path) -> Result<(), OwnError> {
     let folder = Folder::open(folder).map_err(system("opening the step's folder"))?;
     let spec = read_spec(&folder)?;
-    stand_alone().map_err(system("leaving the caller's session"))?;
+    stand_alone(spec.release).map_err(system("leaving the caller's session"))?;
     // Dropped at the very end: HUP, INT and TERM must not end it before the outcome is written.
     let _signals = stay_through_signals().map_err(system("taking over signals"))?;
-    let alive = hold_alive(&folder).map_err(system("locking 'alive'"))?;
+    let alive = hold_alive(&folder, spec.release).map_err(system("locking 'alive'"))?;
     if folder.read(CLAIM).map_err(system("reading 'claim'"))?.is_some() {
         return Err(OwnError::Claimed);
     }
@@ -99,14 +99,16 @@ fn read_spec(folder: &Folder) -> Result<StepSpec, OwnError> {
 }
 
 /// An own session, and the parent of everything that loses its own.
-fn stand_alone() -> io::Result<()> {
+fn stand_alone(release: bool) -> io::Result<()> {
     match rustix::process::setsid() {
         Ok(_) => {}
         // Already the leader of a session, then that is as good; the leader of a mere group is not.
         Err(Errno::PERM) if rustix::process::getsid(None)? == rustix::process::getpid() => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+    // What is to outlive this process becomes a child of the host's first one, as any daemon does.
+    let reaper = if release { None } else { Some(rustix::process::getpid()) };
+    Ok(rustix::process::set_child_subreaper(reaper)?)
 }
 
 /// Handlers, not "ignore": what is ignored stays ignored in the command, handlers are reset when it is executed.
@@ -130,7 +132,7 @@ fn stay_through_signals() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Locks `alive` on a descriptor that stays open in everything that is started from here.
-fn hold_alive(folder: &Folder) -> io::Result<File> {
+fn hold_alive(folder: &Folder, release: bool) -> io::Result<File> {
     let alive = folder.open_file(ALIVE, OFlags::RDWR | OFlags::CREATE)?;
     // Waits: whoever merely looks holds it for a moment.
     while let Err(error) = rustix::fs::flock(&alive, FlockOperation::LockExclusive) {
@@ -138,7 +140,8 @@ fn hold_alive(folder: &Folder) -> io::Result<File> {
             return Err(error.into());
         }
     }
-    rustix::io::fcntl_setfd(&alive, FdFlags::empty())?;
+    // A released server would hold it for good: there this process alone does.
+    rustix::io::fcntl_setfd(&alive, if release { FdFlags::CLOEXEC } else { FdFlags::empty() })?;
     Ok(alive)
 }
 
@@ -173,7 +176,8 @@ impl Prepared {
                 tell_ready();
                 let exit = wait_for(main).map_err(system("waiting for the command"))?;
                 let ended = clock::monotonic_ns();
-                (exit, ended, end_leftovers().map_err(system("ending leftover processes"))?)
+                let leftovers = if spec.release { Ok(0) } else { end_leftovers() };
+                (exit, ended, leftovers.map_err(system("ending leftover processes"))?)
             }
             Err(error) => {
                 complain(&io::Error::new(error.kind(), format!("{}: {error}", spec.argv[0])));
@@ -199,10 +203,13 @@ impl Prepared {
 /// open by whoever started it: closing that takes unsafe code.
 fn spawn(spec: &StepSpec, output: &Capture, errors: Option<&Capture>) -> io::Result<Pid> {
     let program = if spec.is_lifeboat { identity::program_to_execute() } else { Path::new(&spec.argv[0]) };
-    let child = Command::new(program)
+    let mut command = Command::new(program);
+    if !spec.release {
+        command.env(MARK_VARIABLE, spec.mark().to_string());
+    }
+    let child = command
         .arg0(&spec.argv[0])
         .args(&spec.argv[1..])
-        .env(MARK_VARIABLE, spec.mark().to_string())
         .current_dir(&spec.directory)
         .stdin(Stdio::null())
         .stdout(output.stdio()?)

@@ -83,7 +83,8 @@ impl Lint<'_> {
                 let what = format!("step '{}' gives -o to pg_ctl, which has a shell expand it", step.id);
                 self.problem(at, what, "use kind = \"server\" with postgres and its own arguments");
             }
-            if matches!(argument, "start" | "restart") {
+            // What is released is handed back to whoever manages it: it is not the run's to see end.
+            if matches!(argument, "start" | "restart") && !command.release {
                 let what = format!("step '{}' starts a server by pg_ctl, and nobody would see it end", step.id);
                 self.problem(at, what, "use kind = \"server\" with postgres in the foreground");
             }

@@ -1,5 +1,6 @@
 //! Lint of runbooks, with line and column: what can be known to go wrong before anything is bound or run.
 
+mod choices;
 mod commands;
 mod conditions;
 mod order;
@@ -50,18 +51,29 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
     list_facts: &["pgbackrest-options", "restore-command", "target-options"],
     checks: &[
         ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
+        ("archived-everywhere", &["stanza", "segment", "limit"]),
+        ("backup-jobs", &["stanza"]),
         ("backup-set-usable", &["stanza", "repository", "set"]),
+        ("cluster-is-the-stanzas", &["data-directory", "stanza", "system-identifier"]),
         ("drill-directory-free", &["directory"]),
         ("end-of-archive-reached", &["lsn", "newest-segment", "segment-bytes"]),
+        ("forward-guards", &["data-directory", "new-lsn", "last-paused-lsn", "timeline"]),
         ("free-space", &["directory", "stanza", "repository", "set"]),
+        ("history-free", &["stanza", "timeline"]),
         ("no-tcp-listener", &["server"]),
         ("ownership", &["directory", "production"]),
         ("port-free", &["socket-directory", "port"]),
         ("production-baseline", &["production", "stanza"]),
         ("production-untouched", &["production", "stanza", "baseline"]),
+        ("recovery-hazards", &["data-directory", "config-file"]),
+        ("room-to-keep", &["data-directory", "kept", "how", "stanza", "repository", "set"]),
+        ("safe-redo-start", &["data-directory", "timeline", "stanza", "folder"]),
+        ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),
         ("spool-and-locks", &["stanza", "directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
+        ("what-hangs-on-it", &["socket-directory", "port", "user", "database"]),
+        ("who-manages-it", &["data-directory"]),
     ],
 };
 
@@ -94,6 +106,7 @@ fn problems_of(runbook: &Runbook, vocabulary: &Vocabulary<'_>) -> Vec<Problem> {
         lint.order(position, step);
         lint.values(position, step);
         lint.commands(step);
+        lint.choices(position, step);
     }
     lint.problems
 }
@@ -126,6 +139,9 @@ impl<'a> Lint<'a> {
 
     /// Whenever the conditions of `narrow` hold, those of `wide` do.
     fn implied(&self, narrow: &RunbookStep, wide: &RunbookStep) -> bool {
+        if !Self::chosen_implies(narrow, wide) {
+            return false;
+        }
         let (narrow, wide) = (self.allowed(narrow), self.allowed(wide));
         wide.iter().all(|(name, wide)| {
             let universe = self.parameter(name).map_or_else(Allowed::anything, Allowed::of_parameter);

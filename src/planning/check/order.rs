@@ -91,6 +91,13 @@ impl Lint<'_> {
         if name.text.is_empty() {
             return;
         }
+        // On the way back from a decision a server is stopped before the step that starts it again.
+        let stops = matches!(step.action, Action::Stop { .. }) && step.only_choice.is_some();
+        let is_server =
+            |found: &&RunbookStep| found.id.as_str() == name.text && matches!(found.action, Action::Server(_));
+        if stops && self.runbook.steps.iter().any(|found| is_server(&found)) {
+            return;
+        }
         let word = step.action.word();
         let Some(server) = self.earlier(position, &name.text).filter(|found| matches!(found.action, Action::Server(_)))
         else {
@@ -109,7 +116,9 @@ impl Lint<'_> {
             let what = format!("step '{}' may wait for a server that was never started", step.id);
             self.problem(name.at, what, format!("give it the conditions and the 'when' of step '{}'", server.id));
         }
-        let stopped = self.runbook.steps[..position].iter().find(|stop| {
+        // A stop before the server's own step is about an earlier start of it, from before the run went back.
+        let begun = self.runbook.steps.iter().position(|found| found.id == server.id).unwrap_or(0);
+        let stopped = self.runbook.steps[begun..position].iter().find(|stop| {
             matches!(&stop.action, Action::Stop { server, .. } if server.text == name.text) && !self.apart(stop, step)
         });
         if let Some(stop) = stopped {

@@ -1,12 +1,12 @@
 //! A runbook with every parameter bound and every argument list resolved.
 
 use crate::domain::digest::Digest;
-use crate::domain::plan::{CommandLine, Plan, Shown, Step, StepKind};
+use crate::domain::plan::{Choice, CommandLine, OnlyChoice, Plan, Shown, Step, StepId, StepKind};
 use crate::domain::text::clean;
 use crate::planning::plan::resolve::{Resolver, Values};
 use crate::planning::plan::{BindError, KnownFacts, seal};
 use crate::planning::runbook::{
-    Action, CommandTemplate, Condition, DefaultValue, Runbook, RunbookStep, SqlTemplate, Test,
+    Action, ChoiceTemplate, CommandTemplate, Condition, DefaultValue, Runbook, RunbookStep, SqlTemplate, Test,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -115,6 +115,11 @@ fn step(written: &RunbookStep, values: &Values<'_>, errors: &mut Vec<BindError>)
     let kind = kind(written, &mut resolver);
     let expect = resolver.map(&written.expect);
     let only_after = written.only_after.as_ref().map(|after| resolver.step_id(&after.text));
+    let only_choice = written.only_choice.as_ref().map(|only| OnlyChoice {
+        step: resolver.step_id(&only.step.text),
+        is: only.is.iter().filter_map(|id| StepId::new(&id.text).ok()).collect(),
+        first: only.first,
+    });
     errors.extend(found);
     Step {
         id: written.id.clone(),
@@ -125,6 +130,8 @@ fn step(written: &RunbookStep, values: &Values<'_>, errors: &mut Vec<BindError>)
         when: written.when,
         ruled_out,
         only_after,
+        only_choice,
+        hold: written.hold,
         limit_seconds: written.limit_seconds,
         failure: written.failure.trim().to_owned(),
         repeat: written.repeat.trim().to_owned(),
@@ -151,8 +158,29 @@ fn kind(written: &RunbookStep, resolver: &mut Resolver<'_>) -> StepKind {
                 .map(|(label, value)| Shown { label: label.clone(), value: resolver.argument(value) })
                 .collect(),
         },
+        Action::Decision { shows, choices } => StepKind::Decision {
+            shows: shows
+                .iter()
+                .map(|(label, value)| Shown { label: label.clone(), value: resolver.argument(value) })
+                .collect(),
+            choices: choices.iter().filter_map(|choice| self::choice(choice, resolver)).collect(),
+        },
         Action::Note { text } => StepKind::Note { text: resolver.argument(text) },
     }
+}
+
+fn choice(template: &ChoiceTemplate, resolver: &mut Resolver<'_>) -> Option<Choice> {
+    let Ok(id) = StepId::new(&template.id.text) else {
+        resolver.unusable(format!("'{}' can't name a choice: see `lifeboat runbook check`", shown(&template.id.text)));
+        return None;
+    };
+    Some(Choice {
+        id,
+        title: template.title.clone(),
+        back_to: template.back_to.as_ref().map(|step| resolver.step_id(&step.text)),
+        asks: template.asks.clone(),
+        gives_up: template.gives_up,
+    })
 }
 
 fn command(template: &CommandTemplate, resolver: &mut Resolver<'_>) -> CommandLine {
@@ -165,6 +193,7 @@ fn command(template: &CommandTemplate, resolver: &mut Resolver<'_>) -> CommandLi
         directory: directory.map(PathBuf::from),
         stdout_is_data: template.stdout_is_data,
         success: template.success.clone(),
+        release: template.release,
     }
 }
 
@@ -198,5 +227,6 @@ fn psql(template: &SqlTemplate, resolver: &mut Resolver<'_>) -> CommandLine {
         directory: None,
         stdout_is_data: true,
         success: vec![0],
+        release: false,
     }
 }

@@ -11,6 +11,8 @@ pub fn seal(plan: &Plan) -> Digest {
     let mut sealed = plan.clone();
     sealed.seal = Digest::ZERO;
     sealed.facts.thresholds.clear();
+    // How a value came into an argument does not matter to what is run.
+    sealed.steps.iter_mut().for_each(crate::domain::plan::Step::settle);
     let mut value = serde_json::to_value(&sealed).expect("a plan is made of texts, numbers and maps with text keys");
     // The order of fields in the types must not matter: another version may have another.
     value.sort_all_objects();

@@ -1,18 +1,18 @@
 //! The walk through a runbook's TOML. It goes on after a mistake, so that all of them are told at once.
 
-use crate::domain::plan::{Capture, CaptureFrom, Milestone, StepId, When};
+use crate::domain::plan::{Asked, Capture, CaptureFrom, Milestone, StepId, When};
 use crate::planning::parameters::{ParameterType, TYPE_WORDS, duration_seconds};
 use crate::planning::runbook::table::{Reader, Table};
 use crate::planning::runbook::{
-    Action, CommandTemplate, Condition, DefaultValue, Located, Parameter, Problem, RUNBOOK_VERSION, Runbook,
-    RunbookStep, SqlTemplate, Test, nearest,
+    Action, ChoiceTemplate, CommandTemplate, Condition, DefaultValue, Located, OnlyChoiceTemplate, Parameter, Problem,
+    RUNBOOK_VERSION, Runbook, RunbookStep, SqlTemplate, Test, nearest,
 };
 use crate::planning::template::{Template, is_name};
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-const KINDS: [&str; 8] = ["check", "command", "server", "stop", "sql", "wait", "gate", "note"];
+const KINDS: [&str; 9] = ["check", "command", "server", "stop", "sql", "wait", "gate", "decision", "note"];
 
 /// Reads `text`; `None` for the runbook where a step could not be read at all, since steps then can't be compared.
 pub(super) fn decode(text: &str) -> (Option<Runbook>, Vec<Problem>) {
@@ -169,7 +169,10 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
     let only_after = table.text(reader, "only_after");
     let limit_seconds = seconds(reader, &mut table, "limit");
     let acts = matches!(kind.text.as_str(), "command" | "server" | "stop" | "sql");
-    let failure = if matches!(kind.text.as_str(), "gate" | "note") {
+    let only_choice = only_choice(reader, &mut table);
+    let hold =
+        !matches!(kind.text.as_str(), "gate" | "decision" | "note") && table.boolean(reader, "hold").unwrap_or(false);
+    let failure = if matches!(kind.text.as_str(), "gate" | "decision" | "note") {
         table.text(reader, "failure")
     } else {
         table.needed(reader, "failure", "say what a failure means and what to do then")
@@ -207,6 +210,8 @@ fn step<'t>(reader: &mut Reader<'t>, mut table: Table<'t>) -> Option<RunbookStep
         when,
         only_if,
         only_after,
+        only_choice,
+        hold,
         limit_seconds,
         failure: failure.unwrap_or_default().text,
         repeat: repeat.unwrap_or_default().text,
@@ -341,10 +346,11 @@ fn action<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>, kind: &Located, ca
             let words = [
                 ("consistent", Milestone::Consistent),
                 ("target-reached", Milestone::TargetReached),
+                ("paused", Milestone::Paused),
                 ("promoted", Milestone::Promoted),
             ];
             if !table.has("until") {
-                table.missing(reader, "until", "give one of: consistent, target-reached, promoted");
+                table.missing(reader, "until", "give one of: consistent, target-reached, paused, promoted");
             }
             let until = word(reader, table, "until", &words).unwrap_or(Milestone::Consistent);
             Action::Wait { server: server(reader, table), until }
@@ -352,6 +358,12 @@ fn action<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>, kind: &Located, ca
         "gate" => {
             let answer = table.needed_template(reader, "answer", "say what must be typed: answer = \"${stanza}\"");
             Action::Gate { answer, shows: shows(reader, table) }
+        }
+        "decision" => {
+            if !table.has("choices") {
+                table.missing(reader, "choices", "list the ways on: choices = [{ id = \"…\", title = \"…\" }]");
+            }
+            Action::Decision { shows: shows(reader, table), choices: choices(reader, table) }
         }
         "note" => Action::Note { text: table.needed_template(reader, "text", "write the text") },
         other => {
@@ -382,6 +394,46 @@ fn shows<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<(String, Tem
     found
 }
 
+fn choices<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<ChoiceTemplate> {
+    let Some(array) = table.array(reader, "choices", "tables: { id = \"…\", title = \"…\" }") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for value in array {
+        let Some(mut entry) = reader.table(value, "choices", "this choice".into()) else { continue };
+        let id = entry.needed(reader, "id", "give its name: a-z, 0-9 and '-'").unwrap_or_default();
+        let title = entry.needed(reader, "title", "say in a line where it leads").unwrap_or_default().text;
+        let back_to = entry.text(reader, "back_to");
+        let asks = entry.texts(reader, "asks").unwrap_or_default();
+        let gives_up = entry.boolean(reader, "gives_up").unwrap_or(false);
+        let mut asked = Vec::new();
+        for word in asks {
+            if word.text == Asked::Target.word() {
+                asked.push(Asked::Target);
+            } else {
+                reader.problem(
+                    word.at,
+                    format!("nothing can be asked under the name '{}'", word.text),
+                    "known: target",
+                );
+            }
+        }
+        entry.finish(reader);
+        found.push(ChoiceTemplate { id, title, back_to, asks: asked, gives_up });
+    }
+    found
+}
+
+fn only_choice<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Option<OnlyChoiceTemplate> {
+    let value = table.value("only_choice")?;
+    let mut entry = reader.table(value, "only_choice", "'only_choice'".into())?;
+    let step = entry.needed(reader, "step", "name the decision")?;
+    let is = entry.texts(reader, "is").unwrap_or_default();
+    let first = entry.boolean(reader, "first").unwrap_or(false);
+    entry.finish(reader);
+    Some(OnlyChoiceTemplate { step, is, first })
+}
+
 fn command<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>, captures: bool) -> CommandTemplate {
     if !table.has("argv") {
         table.missing(reader, "argv", "give the program and its arguments as a list");
@@ -398,6 +450,7 @@ fn command<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>, captures: bool) -
         // A value is never read from a stream into which error messages can write.
         stdout_is_data: stdout.is_some() || captures,
         success: success(reader, table),
+        release: table.boolean(reader, "release").unwrap_or(false),
     }
 }
 

@@ -11,7 +11,7 @@ pub use decode::is_runbook_name;
 pub use finding::{Finding, Problem, nearest, place};
 
 use crate::domain::digest::Digest;
-use crate::domain::plan::{Capture, Milestone, StepId, When};
+use crate::domain::plan::{Asked, Capture, Milestone, StepId, When};
 use crate::planning::parameters::ParameterType;
 use crate::planning::template::{Element, Template};
 use std::collections::BTreeMap;
@@ -103,6 +103,10 @@ pub struct RunbookStep {
     pub only_if: Vec<Condition>,
     /// Due only when this earlier step was started.
     pub only_after: Option<Located>,
+    /// Due only after certain choices.
+    pub only_choice: Option<OnlyChoiceTemplate>,
+    /// A failure waits for a person instead of ending the work.
+    pub hold: bool,
     /// Told to be overdue after this many seconds.
     pub limit_seconds: Option<u64>,
     /// What a failure means and what to do.
@@ -115,6 +119,32 @@ pub struct RunbookStep {
     pub expect: BTreeMap<String, Template>,
     /// Captured values that belong to the run's result.
     pub proves: Vec<Located>,
+}
+
+/// A condition on what was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnlyChoiceTemplate {
+    /// The decision.
+    pub step: Located,
+    /// The choices.
+    pub is: Vec<Located>,
+    /// Due as well while nothing was chosen.
+    pub first: bool,
+}
+
+/// A way on from a decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChoiceTemplate {
+    /// Its name.
+    pub id: Located,
+    /// A line for the list of choices.
+    pub title: String,
+    /// The earlier step it leads back to.
+    pub back_to: Option<Located>,
+    /// What a person has to give with it.
+    pub asks: Vec<Asked>,
+    /// The work is given up.
+    pub gives_up: bool,
 }
 
 /// A condition on a parameter.
@@ -174,6 +204,13 @@ pub enum Action {
         /// What is shown.
         shows: Vec<(String, Template)>,
     },
+    /// Waits for a person, who chooses the way on.
+    Decision {
+        /// What is shown.
+        shows: Vec<(String, Template)>,
+        /// The ways on.
+        choices: Vec<ChoiceTemplate>,
+    },
     /// Text for the person.
     Note {
         /// The text.
@@ -193,6 +230,7 @@ impl Action {
             Action::Sql(_) => "sql",
             Action::Wait { .. } => "wait",
             Action::Gate { .. } => "gate",
+            Action::Decision { .. } => "decision",
             Action::Note { .. } => "note",
         }
     }
@@ -220,6 +258,8 @@ pub struct CommandTemplate {
     pub stdout_is_data: bool,
     /// The exit codes that mean success.
     pub success: Vec<i32>,
+    /// What it starts outlives the run.
+    pub release: bool,
 }
 
 /// A query before its parameters are bound.
@@ -256,6 +296,7 @@ impl RunbookStep {
                 found.push(("answer", answer));
                 found.extend(shows.iter().map(|(_, value)| ("shown value", value)));
             }
+            Action::Decision { shows, .. } => found.extend(shows.iter().map(|(_, value)| ("shown value", value))),
             Action::Note { text } => found.push(("text", text)),
             Action::Wait { .. } | Action::Command(_) | Action::Server(_) | Action::Stop { .. } => {}
         }

@@ -10,6 +10,7 @@ enum Column {
     Kind,
     Ended,
     Age,
+    Drilled,
     Database,
     Repository,
     Wal,
@@ -18,11 +19,12 @@ enum Column {
 
 impl Column {
     /// In the order of their worth: what doesn't fit is left out from the end.
-    const ALL: [Column; 8] = [
+    const ALL: [Column; 9] = [
         Column::Label,
         Column::Kind,
         Column::Ended,
         Column::Age,
+        Column::Drilled,
         Column::Database,
         Column::Repository,
         Column::Wal,
@@ -35,7 +37,7 @@ impl Column {
             Column::Kind => 4,
             Column::Ended => 17,
             Column::Age => 5,
-            Column::Database | Column::Repository => 7,
+            Column::Drilled | Column::Database | Column::Repository => 7,
             Column::Wal => 24,
             Column::Took => 8,
         }
@@ -47,6 +49,7 @@ impl Column {
             Column::Kind => "TYPE",
             Column::Ended => "ENDED",
             Column::Age => "AGE",
+            Column::Drilled => "DRILLED",
             Column::Database => "DB SIZE",
             Column::Repository => "IN REPO",
             Column::Wal => "LAST WAL NEEDED",
@@ -81,12 +84,14 @@ impl Columns {
         self.line(|column| column.title().to_owned())
     }
 
-    pub(crate) fn row(&self, tree: &str, set: &BackupSet, now: DateTime<Utc>) -> String {
+    /// A set's line; `drilled` is how its last drill is shown.
+    pub(crate) fn row(&self, tree: &str, set: &BackupSet, drilled: &str, now: DateTime<Utc>) -> String {
         self.line(|column| match column {
             Column::Label => format!("{tree}{}", set.label()),
             Column::Kind => set.kind().word().to_owned(),
             Column::Ended => moment(set.stop()),
             Column::Age => age(set.stop(), now),
+            Column::Drilled => drilled.to_owned(),
             Column::Database => bytes(set.database_bytes()),
             // Block incrementals: what a restore needs is not told, what this backup added is.
             Column::Repository => match (set.repository_bytes(), set.repository_added()) {

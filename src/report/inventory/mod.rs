@@ -9,7 +9,9 @@ pub use crate::report::inventory::json::json;
 pub use crate::report::inventory::layout::Layout;
 pub(crate) use crate::report::inventory::words::{bytes, span};
 
-use crate::domain::inventory::{Database, Family, Inventory, Lock, Repository, Stanza, StatusCode};
+use crate::domain::inventory::{
+    BackupSet, Database, Family, Inventory, LastDrill, LastDrills, Lock, Repository, SetKey, Stanza, StatusCode,
+};
 use crate::domain::label::BackupKind;
 use crate::report::inventory::columns::Columns;
 use crate::report::inventory::words::{age, moment, progress, remedy};
@@ -17,22 +19,24 @@ use chrono::{DateTime, Utc};
 
 /// The inventory as lines of at most `layout.width` columns (64 at least), each ended by a line end.
 ///
-/// Ages are counted from `now`; all times are UTC and say so.
+/// Ages are counted from `now`; all times are UTC and say so. `drills` are those that ended on this
+/// host; `None`: they can't be read, and nobody may take that for never.
 #[must_use]
-pub fn table(inventory: &Inventory, now: DateTime<Utc>, layout: Layout) -> String {
-    let mut page = Page { lines: Vec::new(), layout, now };
+pub fn table(inventory: &Inventory, drills: Option<&LastDrills>, now: DateTime<Utc>, layout: Layout) -> String {
+    let mut page = Page { lines: Vec::new(), drills, layout, now };
     page.inventory(inventory);
     page.lines.iter().fold(String::new(), |text, line| text + line.trim_end() + "\n")
 }
 
 /// A table that grows line by line.
-struct Page {
+struct Page<'d> {
     lines: Vec<String>,
+    drills: Option<&'d LastDrills>,
     layout: Layout,
     now: DateTime<Utc>,
 }
 
-impl Page {
+impl Page<'_> {
     fn say(&mut self, indent: usize, text: &str) {
         let lines = self.layout.wrap(indent, text);
         self.lines.extend(lines);
@@ -84,7 +88,7 @@ impl Page {
             self.say(2, "only the progress was asked for: nothing was read of repositories and backup sets");
         }
         for repository in &stanza.repositories {
-            self.repository(repository);
+            self.repository(stanza, repository);
         }
     }
 
@@ -104,7 +108,7 @@ impl Page {
         }
     }
 
-    fn repository(&mut self, repository: &Repository) {
+    fn repository(&mut self, stanza: &Stanza, repository: &Repository) {
         let cipher = match &*repository.cipher {
             "" => "encryption unknown",
             "none" => "not encrypted",
@@ -119,7 +123,7 @@ impl Page {
             self.database(repository, database);
         }
         if !repository.sets.is_empty() {
-            self.sets(repository);
+            self.sets(stanza, repository);
         }
         for what in &repository.unreadable_sets {
             self.flag(4, &format!("a set can't be shown: {what}"));
@@ -177,12 +181,12 @@ impl Page {
         }
     }
 
-    fn sets(&mut self, repository: &Repository) {
+    fn sets(&mut self, stanza: &Stanza, repository: &Repository) {
         let columns = Columns::fitting(self.layout.width);
         self.lines.push(columns.header());
         let broken = repository.broken();
         for family in repository.families() {
-            self.family(repository, &family, &columns);
+            self.family(stanza, repository, &family, &columns);
             for (set, missing) in broken.iter().filter(|(set, _)| set.label().full() == family.label) {
                 let short = set.label();
                 self.flag(4, &format!("{short} can't be restored: it builds upon {missing}, which is not here"));
@@ -190,7 +194,25 @@ impl Page {
         }
     }
 
-    fn family(&mut self, repository: &Repository, family: &Family<'_>, columns: &Columns) {
+    /// The last drill of a set, as one looks for it: how it ended and how long ago.
+    fn drilled(&self, drill: Option<&LastDrill>) -> String {
+        let Some(drill) = drill else {
+            return if self.drills.is_some() { "never" } else { "?" }.to_owned();
+        };
+        let mark = match &*drill.verdict {
+            "done" => self.layout.pick("✔", "+"),
+            "failed" => self.layout.pick("✗", "x"),
+            _ => self.layout.pick("■", "#"),
+        };
+        format!("{mark} {}", age(drill.at, self.now))
+    }
+
+    fn family(&mut self, stanza: &Stanza, repository: &Repository, family: &Family<'_>, columns: &Columns) {
+        let drills = self.drills;
+        let drill_of = |set: &BackupSet| {
+            let key = SetKey { stanza: stanza.name.clone(), repository: repository.key, label: set.label() };
+            drills.and_then(|drills| drills.get(&key))
+        };
         if family.full.is_none() {
             self.flag(0, &format!("{}: this full set is not here", family.label));
         }
@@ -202,7 +224,13 @@ impl Page {
                 (_, false) => self.layout.pick("├ ", "|-"),
                 (_, true) => self.layout.pick("└ ", "`-"),
             };
-            self.lines.push(columns.row(tree, set, self.now));
+            let drill = drill_of(set);
+            self.lines.push(columns.row(tree, set, &self.drilled(drill), self.now));
+            // A mark alone is passed over too easily.
+            if let Some(drill) = drill.filter(|drill| drill.verdict != "done") {
+                let (how, at) = (&drill.verdict, moment(drill.at));
+                self.flag(4, &format!("its last drill ended {at}: {how}; `lifeboat runs` lists it"));
+            }
             if set.error() == Some(true) {
                 let files = set.detail().map(|detail| detail.errors.len()).filter(|&count| count > 0);
                 let files = files.map_or(String::new(), |count| format!(" in {count} files"));

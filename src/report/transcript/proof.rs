@@ -1,7 +1,7 @@
 //! What a run proved, and, as plainly, what it did not.
 
 use crate::domain::event::{Resolution, RunEvent, RunOutcome};
-use crate::domain::plan::Step;
+use crate::domain::plan::{Step, StepKind};
 use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
 use crate::report::transcript::{Block, Maker, Outputs, Section, section, words};
@@ -79,9 +79,22 @@ fn step_sentence(step: &Step, state: &StepState) -> Option<String> {
             StepStatus::Aborted => format!("Step {id} was aborted"),
             StepStatus::Pending => format!("Step {id} never ran"),
             StepStatus::Running | StepStatus::Ready => format!("Step {id} has not ended"),
-            StepStatus::Waiting => format!("Gate {id} has not been answered"),
+            StepStatus::Waiting => {
+                format!("{} {id} has not been answered", if is_decision(step) { "Decision" } else { "Gate" })
+            }
+            StepStatus::Held => {
+                let reason = state.result.as_ref().and_then(|result| result.reason.clone());
+                format!(
+                    "Step {id} failed and is held for a person{}",
+                    reason.map_or_else(why, |reason| format!(": {reason}"))
+                )
+            }
         } + ".",
     )
+}
+
+fn is_decision(step: &Step) -> bool {
+    matches!(step.kind, StepKind::Decision { .. })
 }
 
 fn decided_by_people<'a>(maker: &'a Maker<'_>) -> impl Iterator<Item = String> + 'a {

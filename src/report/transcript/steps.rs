@@ -4,6 +4,7 @@ use crate::domain::event::{Entry, Finding, RunEvent};
 use crate::domain::plan::{Step, StepKind};
 use crate::domain::run::StepState;
 use crate::domain::status::StepStatus;
+use crate::report::choice::choice_text;
 use crate::report::transcript::{Block, Maker, Section, Stream, facts, words};
 
 pub(crate) fn sections(maker: &Maker<'_>) -> Vec<Section> {
@@ -45,6 +46,12 @@ fn blocks(maker: &Maker<'_>, position: usize, step: &Step, state: &StepState) ->
         blocks.push(Block::Paragraph(maker.prose(&format!("Shown at the gate (the answer to type was '{answer}'):"))));
         blocks
             .push(Block::Pairs(shows.iter().map(|shown| maker.pair(&shown.label, &shown.value.to_string())).collect()));
+    }
+    if let StepKind::Decision { shows, choices } = &step.kind {
+        blocks.push(Block::Paragraph(maker.prose("Shown for the decision, with the ways on:")));
+        let shown = shows.iter().map(|shown| maker.pair(&shown.label, &shown.value.to_string()));
+        let ways = choices.iter().map(|choice| maker.pair("choice", &choice_text(choice)));
+        blocks.push(Block::Pairs(shown.chain(ways).collect()));
     }
     blocks.extend(what_happened(maker, step));
     blocks.extend(gate_facts(maker, step));

@@ -134,6 +134,10 @@ pub(crate) fn what_happened(event: &RunEvent) -> String {
         RunEvent::GateAnswered { opening, seal, by, via: how, .. } => {
             format!("{} approved the plan {} at opening {opening}, {}", operator(by), seal.short(), via(*how))
         }
+        RunEvent::DecisionMade { choice, values, seal, by, via: how, .. } => {
+            let values: String = values.iter().map(|(name, value)| format!(", {name} = {value}")).collect();
+            format!("{} chose '{choice}'{values}, {}; the plan's seal is {}", operator(by), via(*how), seal.short())
+        }
         RunEvent::PlanAmended { values, seal } => {
             let values: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
             format!("the plan was amended with {}; new seal {}", values.join(", "), seal.short())

@@ -199,6 +199,8 @@ pub struct Model {
     pub now: DateTime<FixedOffset>,
     /// When the last key came.
     pub last_key: Duration,
+    /// When a decision was asked for: a key right after it was meant for something else.
+    pub asked_at: Duration,
     /// The pages one came through; the last is the one that is shown.
     pub pages: Vec<Page>,
     /// What stands in front of the page.
@@ -235,6 +237,7 @@ impl Model {
             size,
             now,
             last_key: Duration::ZERO,
+            asked_at: Duration::ZERO,
             pages: vec![Page::Inventory],
             popup: None,
             notice: None,

@@ -20,6 +20,8 @@ pub enum Purpose {
     Search,
     /// Ending the run: the word has to be typed.
     Abort,
+    /// The target that a way on asks for: of this decision, this choice.
+    Way(StepId, StepId),
 }
 
 /// What choosing an item means.
@@ -35,8 +37,10 @@ pub enum Value {
     Parameter(String, String),
     /// Open this run.
     Run(RunId),
-    /// Decide about a step whose outcome is unknown.
+    /// Decide about a step whose outcome is unknown, or that is held.
     Resolve(StepId, Resolution),
+    /// Take this way on: of this decision, this choice; whether it asks for a target.
+    Way(StepId, StepId, bool),
 }
 
 /// Something to choose.

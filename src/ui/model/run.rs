@@ -16,6 +16,42 @@ pub enum Attention<'a> {
     Gate(&'a Step, &'a GateState),
     /// A step whose outcome nobody saw.
     Unknown(&'a Step, &'a StepState),
+    /// A step that failed and is held for a person.
+    Held(&'a Step, &'a StepState),
+    /// A way on that is to be chosen.
+    Decision(&'a Step, &'a GateState),
+}
+
+impl<'a> Attention<'a> {
+    /// The step.
+    #[must_use]
+    pub fn step(self) -> &'a Step {
+        match self {
+            Attention::Gate(step, _) | Attention::Decision(step, _) => step,
+            Attention::Unknown(step, _) | Attention::Held(step, _) => step,
+        }
+    }
+
+    /// The journal's entry it began with, as far as it has one of its own.
+    #[must_use]
+    pub fn sequence(self) -> u64 {
+        match self {
+            Attention::Gate(_, gate) | Attention::Decision(_, gate) => gate.sequence,
+            Attention::Unknown(_, state) | Attention::Held(_, state) => state.begun,
+        }
+    }
+
+    /// What is told of it to somebody who looks elsewhere.
+    #[must_use]
+    pub fn words(self) -> String {
+        let title = &self.step().title;
+        match self {
+            Attention::Gate(..) => format!("waits at gate: {title}"),
+            Attention::Decision(..) => format!("waits for a decision: {title}"),
+            Attention::Unknown(..) => format!("the outcome of '{title}' is unknown"),
+            Attention::Held(..) => format!("'{title}' failed and is held"),
+        }
+    }
 }
 
 /// What waits for a person in a run, if anything does.
@@ -27,7 +63,11 @@ pub fn attention(run: &Run) -> Option<Attention<'_>> {
     if let Some((step, state)) = run.unknown().next() {
         return Some(Attention::Unknown(step, state));
     }
-    run.open_gate().map(|(step, gate)| Attention::Gate(step, gate))
+    if let Some((step, state)) = run.held().next() {
+        return Some(Attention::Held(step, state));
+    }
+    let gate = run.open_gate().map(|(step, gate)| Attention::Gate(step, gate));
+    gate.or_else(|| run.open_decision().map(|(step, gate)| Attention::Decision(step, gate)))
 }
 
 /// The gate that was gone to.
@@ -137,7 +177,7 @@ impl RunState {
 #[must_use]
 pub(super) fn current(run: &Run) -> usize {
     let waits = match attention(run) {
-        Some(Attention::Gate(step, _) | Attention::Unknown(step, _)) => run.plan.position(&step.id),
+        Some(waiting) => run.plan.position(&waiting.step().id),
         None => None,
     };
     let with = |wanted: StepStatus| run.steps.iter().position(|state| state.status == wanted);

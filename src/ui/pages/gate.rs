@@ -2,6 +2,7 @@
 
 use crate::domain::plan::StepKind;
 use crate::report::gate;
+use crate::report::width::Width;
 use crate::ui::model::Model;
 use crate::ui::paint::Paint;
 use crate::ui::theme::Role;
@@ -20,7 +21,10 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let Some((step, open)) = run.open_gate() else { return };
     let StepKind::Gate { answer, .. } = &step.kind else { return };
     let text = Rect { height: area.height.saturating_sub(PROMPT_ROWS), ..area };
-    let lines: Vec<Line<'static>> = gate::lines(run, step, open).iter().map(|line| styled(paint, line)).collect();
+    let lines: Vec<Line<'static>> = gate::lines(run, step, open, Width::of_terminal(usize::from(area.width)))
+        .iter()
+        .map(|line| styled(paint, line))
+        .collect();
     let height = usize::from(text.height);
     let most = lines.len().saturating_sub(height);
     let top = most.saturating_sub(focus.scrolled);

@@ -154,6 +154,12 @@ fn step_lines(paint: Paint<'_>, number: usize, step: &Step, width: usize) -> Vec
             rows.push(("to be typed", answer.clone()));
             lines.extend(indented(widgets::pairs(paint, &rows, width.saturating_sub(6))));
         }
+        StepKind::Decision { shows, choices } => {
+            let mut rows: Vec<(&str, String)> =
+                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+            rows.extend(choices.iter().map(|choice| (choice.id.as_str(), choice.title.clone())));
+            lines.extend(indented(widgets::pairs(paint, &rows, width.saturating_sub(6))));
+        }
         StepKind::Note { text } => {
             lines.extend(indented(widgets::paragraph(paint, Role::Text, &text.to_string(), width.saturating_sub(6))));
         }

@@ -50,6 +50,7 @@ pub(super) fn mark(status: StepStatus) -> (&'static str, Role) {
         StepStatus::Done => ("✔", Role::Good),
         StepStatus::Failed => ("✗", Role::Bad),
         StepStatus::Skipped => ("–", Role::Faint),
+        StepStatus::Held => ("!", Role::Bad),
         StepStatus::Unknown => ("?", Role::Bad),
         StepStatus::Aborted => ("■", Role::Bad),
     }
@@ -87,6 +88,14 @@ fn heading(model: &Model, paint: Paint<'_>, state: &RunState, run: &Run, width: 
         (Some(Attention::Unknown(step, _)), None) => {
             let text = format!("? OUTCOME UNKNOWN: {}", step.title);
             paint.pieces(&[(Role::Bad, &text), (Role::Key, "  g"), (Role::Text, " decides about it")])
+        }
+        (Some(Attention::Held(step, _)), None) => {
+            let text = format!("! FAILED AND HELD: {}", step.title);
+            paint.pieces(&[(Role::Bad, &text), (Role::Key, "  g"), (Role::Text, " says how it goes on")])
+        }
+        (Some(Attention::Decision(step, _)), None) => {
+            let text = format!("■ DECISION: {}", step.title);
+            paint.pieces(&[(Role::Warning, &text), (Role::Key, "  g"), (Role::Text, " chooses the way on")])
         }
         (None, None) if run.aborting => paint.line(Role::Warning, "■ being ended"),
         (None, None) if !state.is_runner_alive => {
@@ -173,6 +182,12 @@ fn kind_lines(paint: Paint<'_>, step: &Step, width: usize) -> Vec<Line<'static>>
             let mut rows: Vec<(&str, String)> =
                 shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
             rows.push(("to be typed", answer.clone()));
+            widgets::pairs(paint, &rows, width)
+        }
+        StepKind::Decision { shows, choices } => {
+            let mut rows: Vec<(&str, String)> =
+                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+            rows.extend(choices.iter().map(|choice| (choice.id.as_str(), choice.title.clone())));
             widgets::pairs(paint, &rows, width)
         }
         StepKind::Note { text } => widgets::paragraph(paint, Role::Text, &text.to_string(), width),

@@ -2,9 +2,12 @@
 
 use super::{complain, run};
 use crate::domain::event::{Resolution, Via};
-use crate::planning::machine::Request;
+use crate::domain::plan::{Choice, Step, StepKind};
+use crate::domain::run::Run;
+use crate::planning::machine::{self, Request};
 use crate::planning::typing::{QUIET, Remark, Typing};
-use crate::report::{gate as report_gate, lines};
+use crate::report::width::Width;
+use crate::report::{choice, gate as report_gate, lines};
 use crate::ui::action::Action;
 use crate::ui::command::{Command, Place};
 use crate::ui::keymap;
@@ -37,23 +40,62 @@ pub(super) fn go(model: &mut Model, out: &mut Vec<Action>) {
             state.chosen = None;
             out.push(Action::DropTyped);
         }
-        Some(Attention::Unknown(step, _)) => {
-            let decide = |label: &str, about: &str, answer| Item {
-                label: label.to_owned(),
-                about: about.to_owned(),
-                value: Value::Resolve(step.id.clone(), answer),
-            };
-            let items = vec![
-                decide("done", "it was done: go on after it", Resolution::Done),
-                decide("again", "run it again", Resolution::Again),
-                decide("abort", "end the run", Resolution::Abort),
-            ];
-            let about =
-                lines::unknown(run, &model.setup.program).into_iter().take_while(|line| !line.contains("Decide,"));
-            model.popup = Some(Popup::picker("What became of it? Decide when you have looked", about.collect(), items));
+        Some(waiting) => {
+            let popup = ask(run, waiting, &model.setup.program, model.size.0);
+            model.popup = Some(popup);
+            model.asked_at = model.last_key;
+            out.push(Action::DropTyped);
         }
         None => complain(model, "nothing waits for you here"),
     }
+}
+
+/// The ways on, with what is known to choose by.
+fn ask(run: &Run, waiting: Attention<'_>, program: &str, columns: u16) -> Popup {
+    let width = Width::of_terminal(usize::from(columns.saturating_sub(8)).min(86));
+    let step = waiting.step();
+    let resolve = |label: &str, about: &str, answer| Item {
+        label: label.to_owned(),
+        about: about.to_owned(),
+        value: Value::Resolve(step.id.clone(), answer),
+    };
+    let way = |(decision, choice): (&Step, &Choice)| Item {
+        label: choice::typed(choice),
+        about: choice.title.clone(),
+        value: Value::Way(decision.id.clone(), choice.id.clone(), !choice.asks.is_empty()),
+    };
+    let until = |lines: Vec<String>, end: &str| lines.into_iter().take_while(|line| !line.contains(end)).collect();
+    let (title, about, items) = match waiting {
+        Attention::Held(..) => {
+            let mut items = vec![
+                resolve("again", "run it again", Resolution::Again),
+                resolve("done", "it is mended by hand: go on after it", Resolution::Done),
+                resolve("abort", "end the run", Resolution::Abort),
+            ];
+            items.extend(machine::ways_past(run).into_iter().map(way));
+            let about: Vec<String> = until(lines::held(run, program, width), "Nothing more is done");
+            ("It failed and is held. How does it go on?", about, items)
+        }
+        Attention::Unknown(..) => {
+            let items = vec![
+                resolve("done", "it was done: go on after it", Resolution::Done),
+                resolve("again", "run it again", Resolution::Again),
+                resolve("abort", "end the run", Resolution::Abort),
+            ];
+            let about: Vec<String> = until(lines::unknown(run, program, width), "Decide,");
+            ("What became of it? Decide when you have looked", about, items)
+        }
+        Attention::Gate(_, gate) | Attention::Decision(_, gate) => {
+            let choices = match &step.kind {
+                StepKind::Decision { choices, .. } => choices.as_slice(),
+                _ => &[],
+            };
+            let items = choices.iter().map(|choice| way((step, choice))).collect();
+            let about: Vec<String> = until(report_gate::lines(run, step, gate, width), "Ways on:");
+            ("Choose the way on", about, items)
+        }
+    };
+    Popup::picker(title, about, items)
 }
 
 /// A key at the gate. `before` is when the key before it came.
@@ -84,7 +126,9 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, at: Duration, before: Durati
 fn lines_above(model: &Model) -> usize {
     let run = model.run.as_ref().and_then(|state| state.run.as_deref());
     let Some((run, (step, gate))) = run.and_then(|run| Some((run, run.open_gate()?))) else { return 0 };
-    report_gate::lines(run, step, gate).len().saturating_sub(model.page_rows().saturating_sub(PROMPT_ROWS))
+    report_gate::lines(run, step, gate, Width::of_terminal(usize::from(model.size.0)))
+        .len()
+        .saturating_sub(model.page_rows().saturating_sub(PROMPT_ROWS))
 }
 
 fn leave(model: &mut Model) {

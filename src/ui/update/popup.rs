@@ -1,10 +1,12 @@
 //! What stands in front of a page: a line that is asked for, a list to choose from, a note.
 
 use super::{complain, go, perform as perform_command, plan, run, say, scroll, take_popup, take_theme};
+use crate::domain::event::Via;
+use crate::domain::plan::StepId;
 use crate::domain::text::clean;
 use crate::planning::machine::Request;
 use crate::planning::target::RecoveryTarget;
-use crate::planning::typing::Remark;
+use crate::planning::typing::{QUIET, Remark};
 use crate::ui::action::Action;
 use crate::ui::command::{Command, Place};
 use crate::ui::keymap;
@@ -15,7 +17,7 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui_textarea::{CursorMove, TextArea};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A line that is asked for is not longer, in characters.
 const LONGEST_LINE: usize = 2000;
@@ -103,9 +105,9 @@ pub(super) fn target(model: &mut Model) {
 
 /// Says at once what was understood of what was typed.
 fn understand(model: &Model, popup: &mut Popup) {
-    let Popup::Input { purpose: Purpose::Target, text, told, .. } = popup else { return };
+    let Popup::Input { purpose: Purpose::Target | Purpose::Way(..), text, told, .. } = popup else { return };
     let zone = model.setup.zone;
-    *told = match parse_target(model, text) {
+    *told = match parse_target(model, &target_and_side(text).0) {
         _ if text.trim().is_empty() => {
             let example = zone.local(model.utc());
             vec![format!("for example {}{}", example.format("%Y-%m-%d %H:%M"), zone.offset(model.utc()))]
@@ -228,7 +230,11 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
     match (command, popup) {
         (Command::Accept, Some(Popup::Input { purpose, text, .. })) => accept_line(model, purpose, text, out),
         (Command::Accept, Some(Popup::Picker { items, shown, cursor, .. })) => {
-            if let Some(item) = shown.get(cursor.at).and_then(|place| items.get(*place)) {
+            let Some(item) = shown.get(cursor.at).and_then(|place| items.get(*place)) else { return };
+            let decides = matches!(item.value, Value::Resolve(..) | Value::Way(..));
+            if decides && model.last_key.saturating_sub(model.asked_at) < QUIET {
+                complain(model, "that key came too soon after the question: nothing was decided");
+            } else {
                 choose(model, item.value.clone(), out);
             }
         }
@@ -259,6 +265,18 @@ fn accept_line(model: &mut Model, purpose: Purpose, text: String, out: &mut Vec<
                 model.popup = Some(popup);
             }
         },
+        Purpose::Way(step, choice) => {
+            let (target, exclusive) = target_and_side(&text);
+            if parse_target(model, &target).is_err() {
+                let mut popup = Popup::input(Purpose::Way(step, choice), "This is not understood yet", &text);
+                understand(model, &mut popup);
+                model.popup = Some(popup);
+                return;
+            }
+            let mut values = BTreeMap::from([("target".to_owned(), target)]);
+            values.extend(exclusive.map(|exclusive| ("exclusive".to_owned(), exclusive.to_owned())));
+            decide(model, step, &choice, values, out);
+        }
         Purpose::Parameter(name) => plan::give(model, &name, text, out),
         Purpose::Abort => run::abort(model, &text, out),
         Purpose::Filter => {
@@ -301,10 +319,39 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
         Value::Stanza(stanza, repository) => go::select(model, stanza, repository, out),
         Value::Parameter(name, value) => plan::give(model, &name, value, out),
         Value::Run(id) => go::attach(model, id, out),
+        Value::Way(step, choice, true) => {
+            let title = format!(
+                "{choice}: to which target? It stops right before it, or with 'inclusive' behind it right after it"
+            );
+            let mut popup = Popup::input(Purpose::Way(step, choice), &title, "");
+            understand(model, &mut popup);
+            model.popup = Some(popup);
+        }
+        Value::Way(step, choice, false) => decide(model, step, &choice, BTreeMap::new(), out),
         Value::Resolve(step, answer) => {
             let by = model.setup.operator.clone();
             run::send(model, Request::Resolve { step, answer, by }, out);
         }
+    }
+}
+
+/// Takes a way on.
+fn decide(model: &mut Model, step: StepId, choice: &StepId, values: BTreeMap<String, String>, out: &mut Vec<Action>) {
+    let by = model.setup.operator.clone();
+    let Some(state) = model.run.as_ref().and_then(|state| state.run.as_deref()) else { return };
+    let sequence = state.open_decision().filter(|(open, _)| open.id == step).map_or(0, |(_, gate)| gate.sequence);
+    let seal = state.plan.seal;
+    let choice = choice.to_string();
+    run::send(model, Request::Decide { step, sequence, seal, choice, values, by, via: Via::Terminal }, out);
+}
+
+/// A target and on which side of it recovery stops: `2026-11-22 02:13:00+03 inclusive`.
+fn target_and_side(text: &str) -> (String, Option<&'static str>) {
+    let text = text.trim();
+    let side = [(" inclusive", "false"), (" exclusive", "true")];
+    match side.iter().find_map(|(word, exclusive)| Some((text.strip_suffix(word)?, *exclusive))) {
+        Some((target, exclusive)) => (target.trim_end().to_owned(), Some(exclusive)),
+        None => (text.to_owned(), None),
     }
 }
 

@@ -46,16 +46,17 @@ pub(super) fn take(model: &mut Model, news: RunNews, out: &mut Vec<Action>) {
     {
         state.gate = None;
     }
-    let marker = run.ended.map_or_else(|| open.as_ref().map_or(0, |(sequence, _)| *sequence), |_| run.sequence);
+    let waiting = attention(run);
+    let marker = match run.ended {
+        Some(_) => run.sequence,
+        None => waiting.map_or(0, Attention::sequence),
+    };
     let first = state.told_of.is_none();
     if state.told_of != Some(marker) {
         state.told_of = Some(marker);
-        let text = match (attention(run), run.ended) {
+        let text = match (waiting, run.ended) {
             (_, Some(_)) => Some(format!("run {} {}", run.id, run.outcome_word())),
-            (Some(Attention::Gate(step, _)), None) => Some(format!("run {} waits at gate: {}", run.id, step.title)),
-            (Some(Attention::Unknown(step, _)), None) => {
-                Some(format!("run {}: the outcome of {} is unknown", run.id, step.title))
-            }
+            (Some(waiting), None) => Some(format!("run {} {}", run.id, waiting.words())),
             (None, None) => None,
         };
         let id = run.id.to_string();

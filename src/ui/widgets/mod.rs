@@ -2,6 +2,7 @@
 
 use crate::domain::plan::CommandLine;
 use crate::report::command_text;
+use crate::report::width::Width;
 use crate::ui::paint::Paint;
 use crate::ui::theme::Role;
 use crate::ui::width::{fit, hard, pad, wrap};
@@ -60,8 +61,9 @@ pub fn paragraph(paint: Paint<'_>, role: Role, text: &str, width: usize) -> Vec<
 /// A command as it can be copied into a shell; lines that are too long go on below, indented.
 #[must_use]
 pub fn command(paint: Paint<'_>, command: &CommandLine, width: usize) -> Vec<Line<'static>> {
+    let columns = Width::of_terminal(width + 1);
     let mut out = Vec::new();
-    for line in command_text::lines(command) {
+    for line in command_text::lines(command, columns) {
         let line = paint.letters(&line);
         if line.width() <= width {
             out.push(paint.line(Role::Accent, &line));

@@ -7,6 +7,7 @@ use crate::domain::run::Run;
 use crate::domain::text::clean;
 use crate::engine::output_page::{self, Window};
 use crate::engine::proposal::{self, Proposal};
+use crate::engine::runner::targets;
 use crate::engine::store::RunFolder;
 use crate::engine::{desk, drills, evidence, ground, look, runbooks as sources};
 use crate::planning::check::{VOCABULARY, lint};
@@ -79,7 +80,13 @@ pub(super) fn propose(
 ) -> Result<Proposal, String> {
     let runbook = sources::load(runbook, settings.runbook_directory().as_deref()).map_err(words)?;
     let pgbackrest = desk::pgbackrest(settings).map_err(words)?;
-    proposal::propose(settings, &pgbackrest, &runbook, given).map_err(words)
+    let mut proposal = proposal::propose(settings, &pgbackrest, &runbook, given).map_err(words)?;
+    if let Some(store) = desk::existing_store(settings).map_err(words)? {
+        proposal.choice.warnings.extend(targets::in_the_way(&store, &proposal.plan).into_iter().map(|drill| {
+            format!("drill {drill} of the same stanza goes on here and takes disk and repository from this: end it (A on its page)")
+        }));
+    }
+    Ok(proposal)
 }
 
 pub(super) fn runs(settings: &Settings) -> Reply {
@@ -109,7 +116,7 @@ fn told(run: &Run) -> RunTold {
         began: run.created,
         ended: run.ended.map(|(_, at)| at),
         about: about.join(" · "),
-        gate: run.open_gate().map(|(step, _)| step.id.to_string()),
+        gate: run.open_gate().or_else(|| run.open_decision()).map(|(step, _)| step.id.to_string()),
     }
 }
 

@@ -1,8 +1,12 @@
 //! A run as the fold of its journal: the same for the runner, the console, `attach` and the transcript.
 
+mod decide;
+
+pub use decide::choice_of;
+
 use crate::domain::digest::Digest;
 use crate::domain::event::{
-    Entry, Host, JOURNAL_VERSION, Operator, Resolution, RunEvent, RunId, RunOutcome, StepResult, Verdict, Via,
+    Entry, Host, JOURNAL_VERSION, Operator, Resolution, RunEvent, RunId, RunOutcome, StepResult, Via,
 };
 use crate::domain::facts::{Drift, Facts};
 use crate::domain::plan::{Plan, Step, StepId, StepKind};
@@ -74,8 +78,14 @@ pub struct StepState {
     pub result: Option<StepResult>,
     /// Why it was skipped or refused, or what was seen of an unknown one.
     pub remarks: Vec<String>,
-    /// For a gate.
+    /// For a gate or a decision.
     pub gate: Option<GateState>,
+    /// The entry that started it last; 0 before that.
+    pub begun: u64,
+    /// The run went back while it was active: once it has ended it is due again.
+    pub again: bool,
+    /// For a decision: what was chosen last.
+    pub choice: Option<StepId>,
 }
 
 /// A run.
@@ -138,6 +148,9 @@ impl Run {
             result: None,
             remarks: Vec::new(),
             gate: None,
+            begun: 0,
+            again: false,
+            choice: None,
         };
         Ok(Run {
             id: run.clone(),
@@ -214,18 +227,24 @@ impl Run {
         let Some(next) = status::after(state.status, &entry.event) else {
             return Err(format!("step '{id}' is {}: this can't happen to it then", state.status.word()));
         };
-        let is_gate = matches!(step.kind, StepKind::Gate { .. });
-        let for_gate = matches!(entry.event, RunEvent::GateOpened { .. } | RunEvent::GateAnswered { .. });
-        let starts = matches!(entry.event, RunEvent::StepStarted { .. });
-        if (for_gate && !is_gate) || (starts && is_gate) {
+        let fits = match entry.event {
+            RunEvent::GateOpened { .. } => step.kind.asks_a_person(),
+            RunEvent::GateAnswered { .. } => matches!(step.kind, StepKind::Gate { .. }),
+            RunEvent::DecisionMade { .. } => matches!(step.kind, StepKind::Decision { .. }),
+            RunEvent::StepStarted { .. } => !step.kind.asks_a_person(),
+            _ => true,
+        };
+        if !fits {
             return Err(format!("step '{id}' is a {}: this can't happen to it", step.kind.word()));
         }
+        let next = if next == StepStatus::Failed && step.hold { StepStatus::Held } else { next };
         match &entry.event {
             RunEvent::StepStarted { attempt, .. } => {
                 if *attempt != state.attempt + 1 {
                     return Err(format!("step '{id}' was started {} times, not {}", state.attempt, attempt - 1));
                 }
                 state.attempt = *attempt;
+                state.begun = entry.sequence;
                 state.started = Some(entry.at);
                 state.ended = None;
                 state.result = None;
@@ -238,7 +257,7 @@ impl Run {
                 for (name, value) in &result.captures {
                     self.values.insert(format!("{id}.{name}"), value.clone());
                 }
-                self.failed |= result.verdict == Verdict::Failed;
+                self.failed |= next == StepStatus::Failed;
             }
             RunEvent::StepReady { attempt, .. } => check_attempt(id, state, *attempt)?,
             RunEvent::StepInterrupted { attempt, evidence, .. } => {
@@ -249,16 +268,20 @@ impl Run {
                 check_attempt(id, state, *attempt)?;
                 state.remarks.clone_from(evidence);
             }
-            RunEvent::StepResolved { attempt, answer, .. } => {
+            RunEvent::StepResolved { attempt, answer, seal, .. } => {
                 check_attempt(id, state, *attempt)?;
                 state.ended = Some(entry.at);
                 self.aborting |= *answer == Resolution::Abort;
+                if let (Resolution::Again, Some((first, last))) = (answer, self.goes_back_with(position)) {
+                    self.go_back(first, last);
+                    self.plan.seal = seal.unwrap_or(self.plan.seal);
+                }
             }
             RunEvent::StepSkipped { reason, .. } => state.remarks.push(reason.clone()),
             RunEvent::StepRefused { reason, .. } => {
                 state.remarks.push(reason.clone());
                 state.ended = Some(entry.at);
-                self.failed = true;
+                self.failed |= next == StepStatus::Failed;
             }
             RunEvent::GateOpened { opening, seal, facts, drift, .. } => {
                 let before = state.gate.as_ref().map_or(0, |gate| gate.opening);
@@ -284,9 +307,14 @@ impl Run {
                 gate.answered = Some((by.clone(), *via));
                 state.ended = Some(entry.at);
             }
+            RunEvent::DecisionMade { .. } => return self.decide(position, entry),
             _ => {}
         }
-        state.status = next;
+        let state = &mut self.steps[position];
+        // It has ended, and the run had gone back behind it meanwhile.
+        let due_again = state.again && matches!(next, StepStatus::Done | StepStatus::Held | StepStatus::Pending);
+        state.again &= !due_again;
+        state.status = if due_again { StepStatus::Pending } else { next };
         Ok(())
     }
 
@@ -305,9 +333,24 @@ impl Run {
     /// The gate that waits for a person, if one does.
     #[must_use]
     pub fn open_gate(&self) -> Option<(&Step, &GateState)> {
+        self.waiting().filter(|(step, _)| matches!(step.kind, StepKind::Gate { .. }))
+    }
+
+    /// The decision that waits for a person, if one does.
+    #[must_use]
+    pub fn open_decision(&self) -> Option<(&Step, &GateState)> {
+        self.waiting().filter(|(step, _)| matches!(step.kind, StepKind::Decision { .. }))
+    }
+
+    fn waiting(&self) -> Option<(&Step, &GateState)> {
         self.each()
             .find(|(_, state)| state.status == StepStatus::Waiting)
             .and_then(|(step, state)| state.gate.as_ref().map(|gate| (step, gate)))
+    }
+
+    /// The steps that failed and wait for a person.
+    pub fn held(&self) -> impl Iterator<Item = (&Step, &StepState)> {
+        self.each().filter(|(_, state)| state.status == StepStatus::Held)
     }
 
     /// The steps whose outcome is unknown.
@@ -323,7 +366,7 @@ impl Run {
             Some((RunOutcome::Failed, _)) => "failed",
             Some((RunOutcome::Aborted, _)) => "aborted",
             None if self.unknown().next().is_some() => "unknown",
-            None if self.open_gate().is_some() => "waiting",
+            None if self.waiting().is_some() || self.held().next().is_some() => "waiting",
             None => "running",
         }
     }

@@ -1,0 +1,186 @@
+//! How the old cluster can be kept, and what that costs.
+
+use crate::domain::inventory::BackupSet;
+use crate::engine::checks::{CheckError, CheckReport, Input, set_of, shown_bytes, wrong};
+use crate::engine::kept::{self, SetToRestore};
+use crate::planning::keeping::{KeepOption, KeepPlan, Keeping, RestoreKind, Speeds, keep_plan};
+use std::path::{Path, PathBuf};
+
+/// The argument that leaves the choice to the plan.
+const RECOMMENDED: &str = "best";
+
+/// Works out every way to keep the old cluster, and chooses: `how` is a way's word, or `best`.
+pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError> {
+    let data = input.path("data-directory")?;
+    let how = input.text("how")?;
+    let elsewhere = match input.text("kept")? {
+        "beside" => None,
+        _ => Some(input.path("kept")?.to_owned()),
+    };
+    let keeping = match how {
+        RECOMMENDED => None,
+        word => Some(Keeping::of_word(word).ok_or_else(|| {
+            wrong("how", word, "a way to keep is needed: best, rename, reflink, copy, elsewhere or none")
+        })?),
+    };
+    let key = input.repository_key()?;
+    let stanza = input.stanza(Some(input.text("set")?), Some(key.0))?;
+    let (_, set) = set_of(&stanza, key, input.label()?)?;
+    let set = to_restore(set)?;
+    let mut report = CheckReport::default();
+    report.put("set-bytes", set.bytes);
+    let oids: Vec<String> = set.tablespaces.iter().map(ToString::to_string).collect();
+    report.put("set-tablespaces", if oids.is_empty() { "none".to_owned() } else { oids.join(",") });
+    if is_lost(data)? {
+        report.put("restore", "fresh");
+        nothing(data, &mut report);
+        return Ok(report);
+    }
+    let Some(run) = &input.around.run else {
+        return Err(CheckError::NotThere("only a run keeps a cluster: there is none".to_owned()));
+    };
+    // its home: the record's folder needs a name of its own below the one that was given
+    let place = elsewhere.as_ref().map(|folder| folder.join(format!("kept-{run}")));
+    let facts =
+        kept::survey(run, data, &set, place.as_deref()).map_err(|error| CheckError::NotThere(error.to_string()))?;
+    let bytes: u64 = facts.parts.iter().map(|part| part.bytes).sum();
+    choose(&keep_plan(&facts, &Speeds::default()), keeping, bytes, &mut report);
+    Ok(report)
+}
+
+fn to_restore(set: &BackupSet) -> Result<SetToRestore, CheckError> {
+    let detail = set.detail().ok_or_else(|| {
+        CheckError::NotThere(format!("pgbackrest info --set={} told nothing of its tablespaces", set.label()))
+    })?;
+    let tablespaces = detail.tablespaces.iter().map(|tablespace| tablespace.oid).collect();
+    Ok(SetToRestore { bytes: set.database_bytes().0, tablespaces })
+}
+
+/// No directory, or an empty one.
+fn is_lost(data: &Path) -> Result<bool, CheckError> {
+    match std::fs::read_dir(data) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(CheckError::Io { path: data.to_owned(), source }),
+    }
+}
+
+fn nothing(data: &Path, report: &mut CheckReport) {
+    report.good(format!("{} is empty or not there: there is no cluster to keep", data.display()));
+    report.put("how", "nothing");
+    report.put("kept", "none");
+    report.put("bytes", 0);
+    report.put("way-back", "there is no cluster to go back to");
+}
+
+fn choose(plan: &KeepPlan, wanted: Option<Keeping>, bytes: u64, report: &mut CheckReport) {
+    for option in &plan.options {
+        report.good(described(option));
+    }
+    let chosen = match wanted {
+        Some(wanted) => plan.options.iter().find(|option| option.keeping == wanted),
+        None => plan.recommended(),
+    };
+    let Some(option) = chosen else {
+        let (what, remedy) = match wanted {
+            Some(wanted) => (
+                format!("'{}' needs a directory on another file system", wanted.word()),
+                "Name one as `kept`, or choose another way.",
+            ),
+            None => (
+                "no way to keep the old cluster is open".to_owned(),
+                "Make room, name a directory on another file system, or take a stopped standby as the copy. Going on without a copy has to be said: how = none.",
+            ),
+        };
+        report.bad(what, remedy);
+        none(report);
+        return;
+    };
+    if !option.is_open() {
+        let what =
+            format!("the old cluster can't be kept by '{}': {}", option.keeping.word(), option.refused.join("; "));
+        report.bad(what, "Choose another way, or make room.");
+    }
+    let home = option.parts.first().map_or(PathBuf::from("none"), |part| part.chest.clone());
+    report.put("how", option.keeping.word());
+    report.put("kept", home.display());
+    report.put("bytes", bytes);
+    report.put("way-back", option.keeping.way_back(option.back_seconds));
+    report.put("restore", if option.restore == RestoreKind::Delta { "delta" } else { "fresh" });
+}
+
+fn none(report: &mut CheckReport) {
+    report.put("how", "none");
+    report.put("kept", "none");
+    report.put("bytes", 0);
+    report.put("way-back", Keeping::WalOnly.way_back(None));
+    report.put("restore", "delta");
+}
+
+/// A way with what it takes and costs, in one line.
+fn described(option: &KeepOption) -> String {
+    let word = option.keeping.word();
+    if !option.is_open() {
+        return format!("{word}: not possible: {}", option.refused.join("; "));
+    }
+    let needs: u64 = option.needs.values().sum();
+    format!(
+        "{word}: about {:.0} s to keep, {:.0} s to copy the set afterwards, {} of room needed; {}; {}",
+        option.keep_seconds,
+        option.restore_seconds,
+        shown_bytes(needs),
+        option.keeping.way_back(option.back_seconds),
+        option.costs.join("; ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planning::keeping::{KeepFacts, PartFacts, PartKind, Space};
+
+    fn plan(free_bytes: u64, obstacle: Option<&str>) -> KeepPlan {
+        let part = PartFacts {
+            kind: PartKind::Data,
+            from: "/data/main".into(),
+            chest: "/data/main.kept-7Q2K".into(),
+            bytes: 1000,
+            entries: 10,
+            space: Space { file_system: 1, free_bytes },
+            reflink: false,
+            obstacle: obstacle.map(str::to_owned),
+            in_set: true,
+        };
+        keep_plan(&KeepFacts { parts: vec![part], restored_bytes: 1000, elsewhere: None }, &Speeds::default())
+    }
+
+    fn chosen(plan: &KeepPlan, wanted: Option<Keeping>) -> CheckReport {
+        let mut report = CheckReport::default();
+        choose(plan, wanted, 1000, &mut report);
+        report
+    }
+
+    #[test]
+    fn the_best_way_is_chosen_with_its_way_back() {
+        let report = chosen(&plan(5000, None), None);
+        assert!(report.holds(), "{report:?}");
+        assert_eq!((report.captures["how"].as_str(), report.captures["restore"].as_str()), ("rename", "fresh"));
+        assert_eq!(report.captures["kept"], "/data/main.kept-7Q2K");
+        assert!(report.captures["way-back"].contains("renaming"));
+        let copy = chosen(&plan(5000, None), Some(Keeping::Copy));
+        assert_eq!((copy.captures["how"].as_str(), copy.captures["restore"].as_str()), ("copy", "delta"));
+    }
+
+    #[test]
+    fn the_way_back_is_never_lost_in_silence() {
+        let full = plan(10, None);
+        let best = chosen(&full, None);
+        assert!(!best.holds() && best.captures["how"] == "none", "{best:?}");
+        assert!(!chosen(&full, Some(Keeping::Rename)).holds());
+        assert!(!chosen(&plan(5000, Some("it is a mount point")), Some(Keeping::Copy)).holds());
+        assert!(!chosen(&full, Some(Keeping::CopyElsewhere)).holds());
+        // said in so many words
+        let none = chosen(&full, Some(Keeping::WalOnly));
+        assert!(none.holds() && none.captures["way-back"].contains("replay"), "{none:?}");
+    }
+}

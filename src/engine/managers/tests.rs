@@ -1,0 +1,126 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use std::fs;
+
+const DATA: &str = "/srv/pg/15/main";
+
+/// A made-up machine.
+struct Machine(tempfile::TempDir);
+
+impl Machine {
+    fn new() -> Machine {
+        Machine(tempfile::tempdir().unwrap())
+    }
+
+    fn file(self, path: &str, text: &str) -> Machine {
+        let path = self.0.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    fn process(self, pid: u32, parent: u32, name: &str, command: &str) -> Machine {
+        let status = format!("Name:\t{name}\nPPid:\t{parent}\n");
+        self.file(&format!("proc/{pid}/status"), &status)
+            .file(&format!("proc/{pid}/cmdline"), &command.replace(' ', "\0"))
+    }
+
+    fn find(&self, postmaster: Option<u32>) -> Managed {
+        find(self.0.path(), Path::new(DATA), postmaster)
+    }
+}
+
+#[test]
+fn a_bare_machine_has_no_manager() {
+    let found = Machine::new().process(7, 1, "postgres", "/usr/bin/postgres -D /srv/pg/15/main").find(Some(7));
+    assert_eq!(found, Managed::default());
+    assert_eq!(found.manager().word(), "none");
+}
+
+#[test]
+fn debians_cluster_is_found_with_its_unit() {
+    let conf =
+        "#data_directory = '/elsewhere'\ndata_directory = '/srv/pg/15/main'\t\t# use data in another directory\n";
+    let machine = Machine::new()
+        .file("etc/postgresql/15/main/postgresql.conf", conf)
+        .file("etc/postgresql/15/other/postgresql.conf", "data_directory = '/srv/pg/15/main2'\n");
+    let found = machine.find(None);
+    assert_eq!((found.manager(), found.unit.as_deref()), (Manager::PgCtlcluster, None));
+    assert_eq!(found.cluster, Some(("15".to_owned(), "main".to_owned())));
+    // with systemd at work pg_ctlcluster goes through its unit
+    let found = machine.file("run/systemd/system/x.service", "[Unit]\n").find(None);
+    assert_eq!(found.unit.as_deref(), Some("postgresql@15-main.service"));
+}
+
+#[test]
+fn a_unit_is_found_by_its_processes_and_by_its_text() {
+    let machine = Machine::new()
+        .process(7, 1, "postgres", "/usr/pgsql-15/bin/postgres -D /srv/pg/15/main")
+        .file("proc/7/cgroup", "0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n");
+    let found = machine.find(Some(7));
+    assert_eq!(found.unit.as_deref(), Some("postgresql@15-main.service"));
+    assert_eq!(found.manager(), Manager::Systemd);
+    // started by hand in somebody's session
+    let session = "12:pids:/user.slice\n1:name=systemd:/user.slice/user-0.slice/session-3.scope\n0::/user@0.service\n";
+    assert_eq!(machine.file("proc/7/cgroup", session).find(Some(7)).unit, None);
+    let text = "[Service]\nEnvironment=PGDATA=/srv/pg/15/main/\nExecStart=/usr/pgsql-15/bin/postgres\n";
+    let found = Machine::new()
+        .file("usr/lib/systemd/system/postgresql-15.service", text)
+        .file("usr/lib/systemd/system/other.service", "Environment=PGDATA=/srv/pg/15/main-old\n")
+        .find(None);
+    assert_eq!(found.unit.as_deref(), Some("postgresql-15.service"));
+    let found = Machine::new().file("etc/systemd/system/pg.service.d/data.conf", text).find(None);
+    assert_eq!(found.unit.as_deref(), Some("pg.service"));
+}
+
+#[test]
+fn cluster_managers_are_told_apart_by_whether_they_work() {
+    let yaml = "postgresql:\n  data_dir: /srv/pg/15/main\n";
+    let patroni = Machine::new().file("etc/patroni/config.yml", yaml);
+    let found = patroni.find(None);
+    assert!(!found.sightings[0].at_work && found.manager() == Manager::Patroni, "{found:?}");
+    let found =
+        patroni.process(9, 1, "python3", "/usr/bin/python3 /usr/bin/patroni /etc/patroni/config.yml").find(None);
+    assert!(found.sightings[0].at_work && found.sightings[0].evidence.contains("process 9"), "{found:?}");
+    // another cluster's
+    let other = Machine::new().file("etc/patroni/config.yml", "postgresql:\n  data_dir: /srv/pg/15/main2\n");
+    assert_eq!(other.find(None).manager(), Manager::None);
+    let left = Machine::new().file("srv/pg/15/main/patroni.dynamic.json", "{}");
+    assert_eq!(left.find(None).manager(), Manager::Patroni);
+
+    let repmgr = Machine::new()
+        .file("etc/repmgr/15/repmgr.conf", "node_id=1\ndata_directory='/srv/pg/15/main'\n")
+        .process(5, 1, "repmgrd", "/usr/bin/repmgrd -f /etc/repmgr/15/repmgr.conf");
+    let found = repmgr.find(None);
+    assert!(found.manager() == Manager::Repmgr && found.sightings[0].at_work, "{found:?}");
+    assert!(found.sightings[0].evidence.contains("/etc/repmgr/15/repmgr.conf"), "{found:?}");
+
+    let pacemaker = Machine::new().process(3, 1, "pacemakerd", "/usr/sbin/pacemakerd");
+    // its configuration is root's: what can't be seen is not ruled out
+    assert_eq!(pacemaker.find(None).manager(), Manager::Pacemaker);
+    let pacemaker = pacemaker.file("var/lib/pacemaker/cib/cib.xml", "<nvpair name=\"pgdata\" value=\"/srv/other\"/>");
+    assert_eq!(pacemaker.find(None).manager(), Manager::None);
+    let pacemaker =
+        pacemaker.file("var/lib/pacemaker/cib/cib.xml", "<nvpair name=\"pgdata\" value=\"/srv/pg/15/main\"/>");
+    assert_eq!(pacemaker.find(None).manager(), Manager::Pacemaker);
+}
+
+#[test]
+fn whoever_starts_it_again_stands_above_it() {
+    let found = Machine::new()
+        .process(2, 1, "supervisord", "/usr/bin/python3 /usr/bin/supervisord")
+        .process(3, 2, "sh", "/bin/sh run")
+        .process(4, 3, "postgres", "postgres")
+        .find(Some(4));
+    assert_eq!(found.manager(), Manager::Other);
+    assert!(found.sightings[0].evidence.contains("supervisord"), "{found:?}");
+}
+
+#[test]
+fn text_from_files_is_cleaned() {
+    let found = Machine::new()
+        .file("etc/postgresql/15/ma\u{1b}[2Jin/postgresql.conf", "data_directory = '/srv/pg/15/main'\n")
+        .find(None);
+    assert!(!format!("{found:?}").contains("\\u{1b}"), "{found:?}");
+}

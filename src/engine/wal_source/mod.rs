@@ -1,0 +1,408 @@
+//! Whole, plain WAL segments of a stanza, from wherever they are: no data directory, no server, no `archive-get`.
+//!
+//! The archives of all repositories are listed by `pgbackrest repo-ls`, a segment is fetched by `repo-get` (decrypted by
+//! pgBackRest, unpacked here), and nothing is handed out that is not what its name says: size, SHA-1, first page, system
+//! identifier. Where a copy is no use the next repository is asked, at last the directories that were named: `pg_wal` of
+//! a cluster, the `pg_wal` that a run has put in safety. Questions only: nothing is written but the cache.
+
+mod cache;
+mod catalog;
+mod directory;
+mod error;
+mod histories;
+mod name;
+mod prefetch;
+#[cfg(test)]
+mod tests;
+mod unpack;
+mod way;
+
+pub use cache::Cache;
+pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
+pub use error::{Attempt, CopyError, WalSourceError};
+pub use name::{Compression, Sha1Sum};
+pub use prefetch::Prefetch;
+pub use unpack::UnpackError;
+pub use way::{Gap, Way};
+
+use crate::domain::inventory::{BackupSet, Database, Repository, RepositoryKey, Stanza};
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::{Road, SegmentSize, TimelineId, WalSegment};
+use crate::domain::wal_page::{FirstPage, HEADER_BYTES, Mismatch, WalPageError};
+use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError};
+use directory::WalDirectory;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// A segment of 1 GB from a distant object store takes its time.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
+
+/// What `repo-get` may print: the largest segment, and what a compression that did not help adds.
+const STORED_LIMIT_BYTES: u64 = (1 << 30) + (16 << 20);
+
+/// Whose WAL is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// PostgreSQL's major version as pgBackRest names it: `15`, `9.6`.
+    pub version: String,
+    /// The cluster's system identifier: every segment carries it.
+    pub system_identifier: u64,
+    /// The size of its segments, where it is known (`pg_controldata`); else the first segment that is read tells.
+    pub segment_size: Option<SegmentSize>,
+}
+
+/// The archived WAL of a cluster, and where else it lies. Clones share what was found out.
+#[derive(Debug, Clone)]
+pub struct WalSource {
+    pgbackrest: Pgbackrest,
+    stanza: Arc<Stanza>,
+    cluster: Cluster,
+    catalog: Arc<Catalog>,
+    directories: Arc<Vec<WalDirectory>>,
+    cache: Option<Cache>,
+    size: Arc<OnceLock<SegmentSize>>,
+}
+
+/// Where a segment came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A repository.
+    Repository(RepositoryKey),
+    /// A directory with plain segments.
+    Directory(PathBuf),
+    /// Fetched from a repository earlier, and kept.
+    Cache,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Repository(key) => out.write_str(&key.name()),
+            Origin::Directory(path) => out.write_str(&crate::domain::text::clean(&path.to_string_lossy())),
+            Origin::Cache => out.write_str("the cache"),
+        }
+    }
+}
+
+/// A whole segment.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Which.
+    pub segment: WalSegment,
+    /// Its content, as PostgreSQL wrote it.
+    pub bytes: Vec<u8>,
+    /// The header of its first page.
+    pub page: FirstPage,
+    /// Where it came from. A segment from a directory may still be written to: what is behind the last record is zeros
+    /// or older WAL.
+    pub origin: Origin,
+    /// Copies that were tried before and were no use: worth telling, the archive is damaged there.
+    pub passed_over: Vec<Attempt>,
+}
+
+impl Cluster {
+    /// The cluster that a database entry of a repository names.
+    #[must_use]
+    pub fn of(database: &Database) -> Option<Cluster> {
+        let system_identifier = database.system_id?.0;
+        Some(Cluster { version: database.version.to_string(), system_identifier, segment_size: None })
+    }
+
+    /// The cluster that a set was made of.
+    #[must_use]
+    pub fn of_set(repository: &Repository, set: &BackupSet) -> Option<Cluster> {
+        Cluster::of(repository.database(set.database())?)
+    }
+
+    /// The stanza's current cluster, as the first repository that could be read has it.
+    #[must_use]
+    pub fn current(stanza: &Stanza) -> Option<Cluster> {
+        stanza.repositories.iter().filter_map(Repository::current_database).find_map(Cluster::of)
+    }
+}
+
+impl WalSource {
+    /// Lists the archives of the stanza's repositories, and `directories` (`pg_wal`, a run's `safety/pg_wal`), in that
+    /// order. A directory that can't be listed is passed over with a warning; a repository that can't be listed is in
+    /// [`Catalog::not_listed`].
+    ///
+    /// # Errors
+    /// [`WalSourceError::NothingListed`] when there is neither.
+    pub fn open(
+        pgbackrest: &Pgbackrest,
+        stanza: &Stanza,
+        cluster: Cluster,
+        directories: &[PathBuf],
+    ) -> Result<WalSource, WalSourceError> {
+        let pgbackrest = pgbackrest.clone().for_stanza(&stanza.name).with_limits(TIME_LIMIT, STORED_LIMIT_BYTES);
+        let catalog = Catalog::list(&pgbackrest, stanza, &cluster);
+        let list = |path: &PathBuf| match WalDirectory::list(path) {
+            Ok(directory) => Some(directory),
+            Err(error) => {
+                tracing::warn!("{} is passed over: {error}", path.display());
+                None
+            }
+        };
+        let directories: Vec<WalDirectory> = directories.iter().filter_map(list).collect();
+        if catalog.not_listed.len() == stanza.repositories.len() && directories.is_empty() {
+            let not_listed = catalog.not_listed;
+            return Err(WalSourceError::NothingListed { stanza: stanza.name.clone(), not_listed });
+        }
+        let size = OnceLock::new();
+        if let Some(known) = cluster.segment_size {
+            size.get_or_init(|| known);
+        }
+        Ok(WalSource {
+            pgbackrest,
+            stanza: Arc::new(stanza.clone()),
+            cluster,
+            catalog: Arc::new(catalog),
+            directories: Arc::new(directories),
+            cache: None,
+            size: Arc::new(size),
+        })
+    }
+
+    /// The same, keeping what is fetched from repositories.
+    #[must_use]
+    pub fn with_cache(self, cache: Cache) -> WalSource {
+        WalSource { cache: Some(cache), ..self }
+    }
+
+    /// Listed anew.
+    ///
+    /// # Errors
+    /// As [`WalSource::open`].
+    pub fn look_again(&self) -> Result<WalSource, WalSourceError> {
+        let directories: Vec<PathBuf> = self.directories.iter().map(|directory| directory.path.clone()).collect();
+        let size = self.size.get().copied();
+        let cluster = Cluster { segment_size: size, ..self.cluster.clone() };
+        let new = WalSource::open(&self.pgbackrest, &self.stanza, cluster, &directories)?;
+        Ok(WalSource { cache: self.cache.clone(), ..new })
+    }
+
+    /// What the repositories list.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Whose WAL this is.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The names of the whole segments in the directories that no repository has. Recycled ones, whose content is older
+    /// than their name, are among them.
+    #[must_use]
+    pub fn only_in_directories(&self) -> BTreeSet<WalSegment> {
+        let all = self.directories.iter().flat_map(|directory| &directory.segments);
+        all.filter(|segment| !self.catalog.segments.contains_key(segment)).copied().collect()
+    }
+
+    /// The size of the cluster's segments. Where it is not known yet, a segment is fetched: the newest that can be read.
+    ///
+    /// # Errors
+    /// [`WalSourceError::Empty`], or why no segment could be read.
+    pub fn segment_size(&self) -> Result<SegmentSize, WalSourceError> {
+        if let Some(size) = self.size.get() {
+            return Ok(*size);
+        }
+        let mut first_error = None;
+        // a damaged newest one must not hide the rest
+        for segment in self.catalog.segments.keys().rev().take(4).chain(self.only_in_directories().iter()) {
+            match self.fetch(*segment) {
+                Ok(fetched) => return Ok(*self.size.get_or_init(|| fetched.page.segment_size)),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        Err(first_error.unwrap_or_else(|| self.empty()))
+    }
+
+    /// The segments that recovery along `timeline` would read from the one that holds `from` on, up to the first gap.
+    ///
+    /// # Errors
+    /// [`WalSourceError::NoHistory`] and others of [`WalSource::history`]; those of [`WalSource::segment_size`].
+    pub fn way(&self, timeline: TimelineId, from: Lsn) -> Result<Way, WalSourceError> {
+        let road = Road::along(&self.history(timeline)?, self.segment_size()?);
+        let mut there: BTreeSet<WalSegment> = self.catalog.segments.keys().copied().collect();
+        for segment in self.only_in_directories() {
+            if self.directories.iter().any(|directory| self.holds(directory, segment)) {
+                there.insert(segment);
+            }
+        }
+        Ok(Way::along(road, from, &there))
+    }
+
+    /// A whole segment, from the first place that has a sound copy.
+    ///
+    /// # Errors
+    /// [`WalSourceError::Missing`], [`WalSourceError::Unusable`], [`WalSourceError::Conflict`].
+    pub fn fetch(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
+        let copies = self.catalog.copies(segment)?;
+        let (fetched, mut tried) = self.read_one_of(copies);
+        if let Some(fetched) = fetched {
+            return Ok(Fetched { passed_over: tried, ..fetched });
+        }
+        for directory in self.directories.iter().filter(|directory| directory.segments.contains(&segment)) {
+            match self.read_in(directory, segment) {
+                Ok(Some(fetched)) => return Ok(Fetched { passed_over: tried, ..fetched }),
+                Ok(None) => {}
+                Err(error) => tried.push(Attempt { origin: Origin::Directory(directory.path.clone()), error }),
+            }
+        }
+        Err(self.not_to_be_had(segment, tried))
+    }
+
+    /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
+    ///
+    /// # Errors
+    /// As [`WalSource::fetch`].
+    pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
+        let (fetched, tried) = self.read_one_of(self.catalog.partial_copies(segment)?);
+        match fetched {
+            Some(fetched) => Ok(Fetched { passed_over: tried, ..fetched }),
+            None => Err(self.not_to_be_had(segment, tried)),
+        }
+    }
+
+    /// Many segments, two to four fetched at once, handed out in order.
+    #[must_use]
+    pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch {
+        Prefetch::start(self.clone(), segments, at_once)
+    }
+
+    fn known_segment_size(&self) -> SegmentSize {
+        self.size.get().copied().unwrap_or(SegmentSize::DEFAULT)
+    }
+
+    fn read_one_of(&self, copies: &[ArchivedFile]) -> (Option<Fetched>, Vec<Attempt>) {
+        let mut tried = Vec::new();
+        for copy in copies {
+            match self.read_copy(copy) {
+                Ok(fetched) => return (Some(fetched), tried),
+                Err(error) => {
+                    tracing::warn!("{} in {} is no use: {error}", copy.segment, copy.place());
+                    tried.push(Attempt { origin: Origin::Repository(copy.repository), error });
+                }
+            }
+        }
+        (None, tried)
+    }
+
+    fn read_copy(&self, copy: &ArchivedFile) -> Result<Fetched, CopyError> {
+        let (segment, owner) = (copy.segment, self.cluster.system_identifier);
+        let cache = self.cache.as_ref().filter(|_| !copy.is_partial);
+        if let Some(bytes) = cache.and_then(|cache| cache.get(owner, segment, copy.sha1)) {
+            let page = self.checked(segment, &bytes)?;
+            return Ok(Fetched { segment, bytes, page, origin: Origin::Cache, passed_over: Vec::new() });
+        }
+        let stored = self.pgbackrest.get(copy.repository.0, &copy.path(&self.stanza.name));
+        let stored = stored.map_err(|error| self.refused(copy.repository, error))?.ok_or(CopyError::Gone)?;
+        let bytes = unpack::unpack(stored, copy.compression, unpack::LARGEST_BYTES)?;
+        SegmentSize::from_bytes(bytes.len() as u64)?;
+        let found = Sha1Sum::of(&bytes);
+        if found != copy.sha1 {
+            return Err(FirstPage::parse(&bytes)
+                .ok()
+                .and_then(|page| cut(&page, &bytes))
+                .unwrap_or(CopyError::Sha1 { found, expected: copy.sha1 }));
+        }
+        let page = self.checked(segment, &bytes)?;
+        if let Some(cache) = cache {
+            cache.put(owner, segment, copy.sha1, &bytes);
+        }
+        Ok(Fetched { segment, bytes, page, origin: Origin::Repository(copy.repository), passed_over: Vec::new() })
+    }
+
+    /// Whether what lies under the segment's name is its content: PostgreSQL recycles segments by renaming them.
+    fn holds(&self, directory: &WalDirectory, segment: WalSegment) -> bool {
+        let Ok(Some(head)) = directory.head(segment) else { return false };
+        let page = FirstPage::parse(&head);
+        page.is_ok_and(|page| page.holds() == WalSegment { timeline: page.timeline, ..segment })
+    }
+
+    /// A segment of a directory; `None` when under its name there is another one's content, or nothing yet.
+    fn read_in(&self, directory: &WalDirectory, segment: WalSegment) -> Result<Option<Fetched>, CopyError> {
+        let Some(bytes) = directory.read(segment)? else { return Ok(None) };
+        match self.checked(segment, &bytes) {
+            Ok(page) => {
+                let origin = Origin::Directory(directory.path.clone());
+                Ok(Some(Fetched { segment, bytes, page, origin, passed_over: Vec::new() }))
+            }
+            Err(CopyError::Page(WalPageError::Empty) | CopyError::Mismatch(Mismatch::Address { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The header of a segment that is what its name says.
+    fn checked(&self, segment: WalSegment, bytes: &[u8]) -> Result<FirstPage, CopyError> {
+        let page = FirstPage::parse(&bytes[..HEADER_BYTES.min(bytes.len())])?;
+        if let Some(error) = cut(&page, bytes) {
+            return Err(error);
+        }
+        let (owner, size) = (self.cluster.system_identifier, self.size.get().copied().unwrap_or(page.segment_size));
+        match page.check(segment, owner, size, None) {
+            // the segment in which a timeline begins starts with a page of its parent
+            Err(Mismatch::Timeline { .. }) => {
+                let history = self.history(segment.timeline).ok();
+                page.check(segment, owner, size, history.as_ref())?;
+            }
+            other => other?,
+        }
+        self.size.get_or_init(|| page.segment_size);
+        Ok(page)
+    }
+
+    /// What pgBackRest refused with, told as a wrong passphrase where it is one.
+    fn refused(&self, key: RepositoryKey, error: PgbackrestError) -> CopyError {
+        let repository = self.stanza.repository(key);
+        let encrypted = repository.is_none_or(|repository| &*repository.cipher != "none");
+        match error {
+            PgbackrestError::Refused { code, .. } if encrypted && matches!(code.0, 29 | 95) => {
+                CopyError::Passphrase { repository: key.name(), code: code.0 }
+            }
+            other => CopyError::Pgbackrest(other),
+        }
+    }
+
+    fn not_to_be_had(&self, segment: WalSegment, tried: Vec<Attempt>) -> WalSourceError {
+        let there = self.only_in_directories();
+        let near = |back: bool| {
+            let own = |other: &&WalSegment| other.timeline == segment.timeline;
+            let archived = self.catalog.segments.keys();
+            let all = archived.chain(&there).filter(own).copied();
+            if back { all.filter(|other| *other < segment).max() } else { all.filter(|other| *other > segment).min() }
+        };
+        let (before, after, not_listed) = (near(true), near(false), self.catalog.not_listed.clone());
+        if tried.is_empty() {
+            WalSourceError::Missing { segment, before, after, not_listed }
+        } else {
+            WalSourceError::Unusable { segment, tried, before, after, not_listed }
+        }
+    }
+
+    fn empty(&self) -> WalSourceError {
+        WalSourceError::Empty {
+            stanza: self.stanza.name.clone(),
+            version: self.cluster.version.clone(),
+            system_identifier: self.cluster.system_identifier,
+            not_listed: self.catalog.not_listed.clone(),
+        }
+    }
+}
+
+/// A piece of a segment, by its size and its header.
+fn cut(page: &FirstPage, bytes: &[u8]) -> Option<CopyError> {
+    let (found, expected) = (bytes.len() as u64, page.segment_size.bytes());
+    (found != expected).then_some(CopyError::Length { found, expected })
+}
+
+/// Where a run keeps the WAL that it has put in safety: a directory for [`WalSource::open`].
+#[must_use]
+pub fn saved_in(safety: &Path) -> PathBuf {
+    safety.join("pg_wal")
+}
