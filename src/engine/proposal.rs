@@ -43,6 +43,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// A proposal whose restore goes below `directory` and writes so many bytes there.
+    #[must_use]
+    pub fn new(run: RunId, plan: Plan, choice: Choice, directory: PathBuf, database_bytes: u64) -> Proposal {
+        Proposal { run, plan, choice, directory, database_bytes }
+    }
+
     /// What the restore will write, where it goes to the file system of `state`.
     #[must_use]
     pub fn restores_beside(&self, state: &Path) -> Option<u64> {
@@ -167,7 +173,7 @@ pub fn propose(
         .repository(choice.repository)
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
-    Ok(Proposal { run, plan, choice, directory, database_bytes })
+    Ok(Proposal::new(run, plan, choice, directory, database_bytes))
 }
 
 fn stanza_name(

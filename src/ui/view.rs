@@ -52,6 +52,10 @@ fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     }
     about.extend(model.inventory.found.as_ref().map(|found| format!("pgBackRest {}", found.pgbackrest)));
     let room = usize::from(area.width).saturating_sub(clock.width() + 14);
+    // What there is no room for is left out whole: half a version is a wrong one.
+    while about.len() > 2 && paint.letters(&about.join(" · ")).width() > room {
+        about.pop();
+    }
     let about = fit(&paint.letters(&about.join(" · ")), room);
     let left = paint.pieces(&[(Role::Accent, " lifeboat"), (Role::Text, "  "), (Role::Text, &about)]);
     two_sides(buffer, Rect { height: 1, ..area }, &left, &paint.pieces(&[(Role::Faint, &clock), (Role::Text, " ")]));
@@ -100,9 +104,9 @@ fn banner(model: &Model) -> Option<String> {
     let card = model.runs.open().filter(|_| model.page() != Page::Run)?;
     let told = card.told.as_ref().ok()?;
     Some(match (&told.gate, card.is_runner_alive) {
-        (Some(_), _) => format!("■ run {} waits at its gate", card.id),
-        (None, true) => format!("▸ run {} {}", card.id, told.outcome),
-        (None, false) => format!("? run {}: nobody goes on with it", card.id),
+        (Some(_), _) => format!("■ {} waits at a gate", card.id),
+        (None, true) => format!("▸ {} {}", card.id, told.outcome),
+        (None, false) => format!("? {} has no runner", card.id),
     })
 }
 

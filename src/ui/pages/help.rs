@@ -14,7 +14,7 @@ use ratatui::text::Line;
 /// Columns of the keys.
 const KEYS: usize = 16;
 /// Two columns of text from this width on.
-const TWO_COLUMNS: u16 = 150;
+const TWO_COLUMNS: u16 = 190;
 
 pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let inner = widgets::panel(buffer, area, paint, "Keys", "every action by its name: the colon key");

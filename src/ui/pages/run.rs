@@ -15,6 +15,7 @@ use crate::ui::width::{fit, hard, pad, pad_left};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Columns of the steps beside the one that is looked at.
 const STEP_COLUMNS: u16 = 58;
@@ -102,7 +103,14 @@ fn heading(model: &Model, paint: Paint<'_>, state: &RunState, run: &Run, width: 
             paint.line(Role::Bad, "! nobody goes on with it: its runner is gone; r starts another one")
         }
         (None, None) => match &state.progress {
-            Some(progress) => paint.line(Role::Accent, &format!("▸ {}", status::line(progress))),
+            Some(progress) => {
+                let whole = status::line(progress);
+                // The title stands below: what moves goes first where there is no room for both.
+                let room = width.saturating_sub(2);
+                let short = whole.replacen(&format!(" {}", progress.title), "", 1);
+                let line = if paint.letters(&whole).width() <= room { whole } else { short };
+                paint.line(Role::Accent, &format!("▸ {}", fit(&paint.letters(&line), room)))
+            }
             None => paint.line(Role::Accent, "▸ between two steps"),
         },
     };
@@ -154,9 +162,9 @@ fn draw_step(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunState
     let title = format!("{} {}", position + 1, step.title);
     let inner = widgets::panel(buffer, area, paint, &title, &remark);
     let width = usize::from(inner.width);
-    let mut lines = widgets::paragraph(paint, Role::Faint, &step.why, width);
+    let mut lines = progress_lines(paint, state, run, position, width);
+    lines.extend(widgets::paragraph(paint, Role::Faint, &step.why, width));
     lines.extend(kind_lines(paint, step, width));
-    lines.extend(progress_lines(paint, state, run, position, width));
     lines.extend(result_lines(paint, step, step_state, width));
     let height = usize::from(inner.height).saturating_sub(1);
     let has_output = state.output.key.is_some();

@@ -69,7 +69,10 @@ fn lines(model: &Model, paint: Paint<'_>, reaches: &[Reach], width: usize) -> Ve
     let mark = format!("{}▲", " ".repeat(NAME + cursor));
     out.push(paint.line(Role::Accent, &mark));
     let zone = model.setup.zone;
-    let (left, right) = (zone.both(first), format!("{} · {}", zone.both(last), ago(last, model.utc())));
+    let (mut left, mut right) = (zone.both(first), format!("{} · {}", zone.both(last), ago(last, model.utc())));
+    if NAME + left.len() + right.len() + 2 > width {
+        (left, right) = (zone.short(first), format!("{} · {}", zone.short(last), ago(last, model.utc())));
+    }
     let between = width.saturating_sub(NAME + left.chars().count() + right.chars().count()).max(2);
     let text = format!("{}{left}{}{right}", " ".repeat(NAME), " ".repeat(between));
     out.push(paint.line(Role::Faint, &text));
@@ -140,9 +143,11 @@ fn draw_sets(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     widgets::list(buffer, inner, paint, count, serves.or(count.checked_sub(1)).filter(|_| serves.is_some()), |index| {
         let (key, set) = sets[index];
         let mark = if serves == Some(index) { "serves" } else { "" };
+        let zone = model.setup.zone;
+        let when = if inner.width < 100 { zone.short(set.stop()) } else { zone.both(set.stop()) };
         let text = format!(
             "{}  {}  {} {}",
-            model.setup.zone.both(set.stop()),
+            when,
             pad_left(&ago(set.stop(), model.utc()), 11),
             pad(&format!("repo{key}"), 6),
             set.label()

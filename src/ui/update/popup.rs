@@ -242,6 +242,9 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         (Command::AsFound, Some(Popup::Input { purpose, title, .. })) => {
             changed(model, Some(Popup::Input { purpose, title, text: String::new(), told: Vec::new() }));
         }
+        (Command::AsFound, Some(Popup::Picker { title, about, items, .. })) => {
+            model.popup = Some(Popup::picker(&title, about, items));
+        }
         (Command::Up | Command::Down, Some(mut popup)) => {
             if let Popup::Picker { shown, cursor, .. } = &mut popup {
                 cursor.step(if command == Command::Up { -1 } else { 1 }, shown.len());
