@@ -9,6 +9,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+/// Rows of what is wrong.
+const PROBLEM_ROWS: usize = 7;
+
 pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let width = usize::from(area.width).min(100);
     let mut lines = vec![Line::default()];
@@ -25,6 +28,8 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
         for line in problem.lines() {
             lines.extend(widgets::paragraph(paint, Role::Bad, line, width));
         }
+        // The ways on are in sight whatever there is to say.
+        lines.truncate(PROBLEM_ROWS);
         lines.push(Line::default());
     }
     for stanza in model.inventory.found.iter().flat_map(|found| &found.stanzas) {
@@ -34,12 +39,12 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
             lines.extend(widgets::paragraph(paint, Role::Warning, &text, width));
         }
     }
-    lines.extend(looked_at(model, paint, width));
-    lines.push(Line::default());
     for (number, text) in ways_on(model).iter().enumerate() {
         let label = format!("{}.", number + 1);
         lines.extend(widgets::pairs(paint, &[(label.as_str(), text.clone())], width));
     }
+    lines.push(Line::default());
+    lines.extend(looked_at(model, paint, width));
     widgets::lines(buffer, inner, &lines);
 }
 
@@ -56,7 +61,8 @@ fn looked_at(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'static>
 }
 
 fn ways_on(model: &Model) -> [String; 3] {
-    let program = &model.setup.program;
+    // The practice cluster has settings of its own.
+    let program = model.setup.program.split(" --").next().unwrap_or("lifeboat");
     [
         "The repository is elsewhere, or not mounted: mount it, or name its configuration with \
              --pgbackrest-config FILE, then look again with r."
