@@ -1,5 +1,5 @@
 //! The program: everything is in the library.
 
 fn main() -> std::process::ExitCode {
-    lifeboat::cli::main()
+    lifeboat::main()
 }

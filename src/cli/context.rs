@@ -2,11 +2,10 @@
 
 use super::Globals;
 use crate::domain::event::{Host, Operator, RunId};
-use crate::domain::text;
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::store::{RunFolder, Store};
-use crate::engine::{environment::BaseEnvironment, identity, paths};
+use crate::engine::{desk, environment::BaseEnvironment, identity, paths};
 use crate::report::command_text::shell_word;
 use crate::settings::{HOST_FILE, Settings};
 use anyhow::Context as _;
@@ -74,19 +73,7 @@ impl Context {
     /// # Errors
     /// When it is not installed or its configuration can't be read.
     pub fn pgbackrest(&self) -> anyhow::Result<Pgbackrest> {
-        let environment = BaseEnvironment::from_process()?;
-        let settings = &self.settings.pgbackrest;
-        let variables = environment.real.into_iter().map(|(name, value)| (name, value.into())).collect();
-        Ok(Pgbackrest::locate(Some(&settings.binary), settings.config.as_deref(), variables)?)
-    }
-
-    /// The state directory; made where it is missing.
-    ///
-    /// # Errors
-    /// When it can't be made, written, or belongs to somebody else.
-    pub fn store(&self) -> anyhow::Result<Store> {
-        let directory = paths::ensure_state_directory(&self.settings)?;
-        Ok(Store::open(&directory)?)
+        Ok(desk::pgbackrest(&self.settings)?)
     }
 
     /// The state directory, to look at it; `None` when there is none yet.
@@ -94,7 +81,7 @@ impl Context {
     /// # Errors
     /// When it can't be read or belongs to somebody else.
     pub fn existing_store(&self) -> anyhow::Result<Option<Store>> {
-        Ok(Store::existing(&paths::state_directory(&self.settings)?)?)
+        Ok(desk::existing_store(&self.settings)?)
     }
 
     /// How this person calls the program, for what they are told to type: with the options that lead to the same
@@ -120,10 +107,7 @@ impl Context {
     /// What takes the configuration's secrets out of a text. Without a configuration those of the environment.
     #[must_use]
     pub fn redactor(&self) -> Box<dyn Fn(&str) -> String> {
-        let variables = BaseEnvironment::from_process().map(|environment| environment.real).unwrap_or_default();
-        let config = BackrestConfig::load(self.settings.pgbackrest.config.as_deref(), &variables)
-            .unwrap_or_else(|_| BackrestConfig::of_environment(&variables));
-        Box::new(move |text| config.redact(text))
+        desk::redactor(&self.settings)
     }
 
     /// A run's folder by what the person typed.
@@ -147,15 +131,13 @@ impl Context {
     /// The person who asks.
     #[must_use]
     pub fn operator(&self) -> Operator {
-        Operator { name: text::clean(&identity::operator_name()), uid: rustix::process::geteuid().as_raw() }
+        desk::operator()
     }
 
     /// This machine.
     #[must_use]
     pub fn host(&self) -> Host {
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let machine_id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-        Host { name: text::clean(&name), machine_id: text::clean(machine_id.trim()) }
+        desk::host()
     }
 }
 

@@ -1,11 +1,11 @@
 //! `lifeboat drill`: the restore drill with nobody watching.
 
 use super::follow::{self, Manner};
-use super::{Context, Exit, plan, run as begin_run, transcript};
+use super::{Context, Exit, plan, transcript};
 use crate::domain::plan::StepKind;
 use crate::domain::run::Run;
 use crate::engine::store::RunFolder;
-use crate::engine::{drills, replace_file};
+use crate::engine::{desk, drills, replace_file};
 use crate::report;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -44,7 +44,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     let wish = plan::Wish { runbook: drills::DRILL.to_owned(), parameter: args.parameter.clone() };
     let proposal = plan::propose(context, &wish)?;
-    let folder = begin_run::begin(context, proposal)?;
+    let folder = desk::begin(&context.settings, proposal)?;
     let (run, _, _) = folder.load()?;
     // As `run --approve` gives them: each counts for a gate's first opening only, and only while no fact has changed.
     let answers: BTreeMap<_, _> = run

@@ -102,21 +102,42 @@ fn for_people() -> clap::Command {
     command.about(about).args(whole.get_arguments().cloned()).subcommands(people.collect::<Vec<_>>())
 }
 
-/// The whole program: reads the command line, becomes the data directory's owner, runs the subcommand.
+/// What came of the command line.
+#[derive(Debug)]
+pub enum Answer {
+    /// A subcommand ran.
+    Ended(ExitCode),
+    /// No subcommand: the console is to be opened, with these settings.
+    Console(Box<Context>),
+}
+
+/// Reads the command line, becomes the data directory's owner, runs the subcommand.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main() -> Answer {
     let cli = Cli::parse();
     let letters = Letters::by(cli.globals.ascii);
-    match dispatch(cli) {
-        Ok(exit) => ExitCode::from(exit as u8),
-        // `lifeboat transcript … | head` is no mistake.
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(Exit::Done as u8),
-        Err(error) => {
-            // A closed standard error must not turn a reported failure into another one.
-            let _ = writeln!(std::io::stderr().lock(), "lifeboat: {}", letters.show(&format!("{error:#}")));
-            ExitCode::from(Exit::Usage as u8)
-        }
+    let answer = match cli.command {
+        Some(command) => dispatch(cli.globals, &command).map(|exit| Answer::Ended(ExitCode::from(exit as u8))),
+        None => console(cli.globals),
+    };
+    answer.unwrap_or_else(|error| Answer::Ended(failed(&error, letters)))
+}
+
+/// Tells of an error, in one line where it has one.
+pub fn failed(error: &anyhow::Error, letters: Letters) -> ExitCode {
+    // `lifeboat transcript … | head` is no mistake.
+    if is_broken_pipe(error) {
+        return ExitCode::from(Exit::Done as u8);
     }
+    // A closed standard error must not turn a reported failure into another one.
+    let _ = writeln!(std::io::stderr().lock(), "lifeboat: {}", letters.show(&format!("{error:#}")));
+    ExitCode::from(Exit::Usage as u8)
+}
+
+fn console(globals: Globals) -> anyhow::Result<Answer> {
+    let context = Context::load(globals)?;
+    context.become_owner()?;
+    Ok(Answer::Console(Box::new(context)))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -125,22 +146,19 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
-    let Some(command) = cli.command else {
-        anyhow::bail!("the console is not there yet; `lifeboat --help` lists what is");
-    };
-    if let Command::Internal(args) = &command {
+fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
+    if let Command::Internal(args) = command {
         return internal::run(args);
     }
-    let context = Context::load(cli.globals)?;
-    match &command {
+    let context = Context::load(globals)?;
+    match command {
         // These look at nothing that belongs to the data directory's owner.
         Command::Runbook(args) => return runbook::run(&context, args),
         Command::Completions(args) => return completions::run(for_people(), args),
         Command::Man(args) => return man::run(for_people(), args),
         _ => context.become_owner()?,
     }
-    match &command {
+    match command {
         Command::Rehearse(args) => rehearse::run(&context, args),
         Command::Inventory(args) => inventory::run(&context, args),
         Command::Plan(args) => plan::run(&context, args),

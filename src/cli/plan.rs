@@ -3,6 +3,7 @@
 use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::engine::proposal::{self, Proposal};
+use crate::engine::runbooks;
 use crate::report;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
@@ -59,6 +60,6 @@ pub fn propose(context: &Context, wish: &Wish) -> anyhow::Result<Proposal> {
         let (name, value) = pair.split_once('=').with_context(|| format!("-p {pair}: write it as NAME=VALUE"))?;
         anyhow::ensure!(given.insert(name.to_owned(), value.to_owned()).is_none(), "-p {pair}: given twice");
     }
-    let runbook = super::runbook::load(&wish.runbook, context.settings.runbook_directory().as_deref())?;
+    let runbook = runbooks::load(&wish.runbook, context.settings.runbook_directory().as_deref())?;
     Ok(proposal::propose(&context.settings, &context.pgbackrest()?, &runbook, &given)?)
 }

@@ -5,9 +5,8 @@ use super::terminal::{self, Letters};
 use super::{Context, Exit, plan};
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
+use crate::engine::desk;
 use crate::engine::runner::targets;
-use crate::engine::store::RunFolder;
-use crate::engine::{client, proposal};
 use crate::report;
 use std::io::Write;
 
@@ -51,7 +50,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if !args.json {
         tell_drills(context, &proposal.plan)?;
     }
-    let folder = begin(context, proposal)?;
+    let folder = desk::begin(&context.settings, proposal)?;
     if args.detach {
         let (id, call) = (&folder.id, context.program());
         writeln!(std::io::stdout().lock(), "Run {id} has begun. To follow it:\n   {call} attach {id}")?;
@@ -81,23 +80,6 @@ fn tell_drills(context: &Context, plan: &Plan) -> anyhow::Result<()> {
         writeln!(out, "     {} abort {drill}", context.program())?;
     }
     Ok(())
-}
-
-/// Begins a run of a proposal: from here on it belongs to its runner.
-///
-/// # Errors
-/// When another run works in the same directory, the state directory can't take it, or no runner can be started.
-pub fn begin(context: &Context, proposal: proposal::Proposal) -> anyhow::Result<RunFolder> {
-    let store = context.store()?;
-    let size = proposal.restores_beside(store.root());
-    // Before the run is made: without a socket nobody could answer its gates.
-    let socket = context.socket(&proposal.run)?;
-    let by = context.operator();
-    // Asked before there is a run to list; its runner takes the lock for itself and keeps it.
-    targets::may_begin(&store, &proposal.plan)?;
-    let (folder, _, _) = store.create_run(proposal.run, proposal.plan, by, context.host(), size)?;
-    client::ensure_runner(&folder, &socket)?;
-    Ok(folder)
 }
 
 /// The run as one JSON object.

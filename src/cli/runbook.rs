@@ -3,15 +3,12 @@
 use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::text::{clean, clean_lines};
+use crate::engine::runbooks::{load, located, read, source, sources};
 use crate::planning::check::{VOCABULARY, lint};
-use crate::planning::runbook::{DefaultValue, Finding, Runbook, SHIPPED, is_runbook_name};
+use crate::planning::runbook::{DefaultValue, Runbook, is_runbook_name};
 use anyhow::{Context as _, bail};
-use std::collections::BTreeMap;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-
-/// A runbook bigger than this is not one, in bytes.
-const MOST_BYTES: u64 = 1024 * 1024;
 
 /// Arguments of `lifeboat runbook`.
 #[derive(Debug, clap::Args)]
@@ -45,92 +42,6 @@ pub enum Command {
         /// Its name: a-z, 0-9 and '-'.
         name: String,
     },
-}
-
-/// A runbook's text and where it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// Its name.
-    pub name: String,
-    /// Its text.
-    pub text: String,
-    /// The user's file; `None` when it is shipped in the binary.
-    pub file: Option<PathBuf>,
-    /// The user's file stands in for a shipped runbook.
-    pub overrides: bool,
-}
-
-/// All runbooks by name: the shipped ones, and those in `directory`, where a file `NAME.toml` overrides a shipped one.
-///
-/// # Errors
-/// When the directory or a file in it can't be read. A directory that does not exist is an empty one.
-pub fn sources(directory: Option<&Path>) -> anyhow::Result<BTreeMap<String, Source>> {
-    let mut found: BTreeMap<String, Source> = SHIPPED
-        .iter()
-        .map(|(name, text)| {
-            let source = Source { name: (*name).into(), text: (*text).into(), file: None, overrides: false };
-            ((*name).to_owned(), source)
-        })
-        .collect();
-    let Some(directory) = directory else { return Ok(found) };
-    let entries = match std::fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
-        Err(error) => return Err(error).with_context(|| unreadable(directory)),
-    };
-    for entry in entries {
-        let path = entry.with_context(|| unreadable(directory))?.path();
-        if path.extension().is_none_or(|extension| extension != "toml") {
-            continue;
-        }
-        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_runbook_name(name)) else {
-            continue;
-        };
-        let overrides = found.contains_key(name);
-        let source = Source { name: name.to_owned(), text: read(&path)?, file: Some(path.clone()), overrides };
-        found.insert(name.to_owned(), source);
-    }
-    Ok(found)
-}
-
-/// The runbook `name`, checked.
-///
-/// # Errors
-/// When there is none, or it has mistakes: all of them in the message.
-pub fn load(name: &str, directory: Option<&Path>) -> anyhow::Result<Runbook> {
-    let source = source(name, directory)?;
-    let place = source.file.as_ref().map_or_else(|| format!("{name} (shipped)"), |file| file.display().to_string());
-    let runbook = lint(&source.text, &VOCABULARY).map_err(|findings| {
-        let lines: Vec<String> = findings.iter().map(|finding| located(&place, finding)).collect();
-        anyhow::anyhow!("the runbook '{name}' can't be used:\n{}", lines.join("\n"))
-    })?;
-    if runbook.name.text != name {
-        bail!("{place} holds a runbook named '{}': give the file that name", clean(&runbook.name.text));
-    }
-    Ok(runbook)
-}
-
-fn source(name: &str, directory: Option<&Path>) -> anyhow::Result<Source> {
-    let mut all = sources(directory)?;
-    let known: Vec<String> = all.keys().cloned().collect();
-    all.remove(name).with_context(|| format!("there is no runbook '{}'; there are: {}", clean(name), known.join(", ")))
-}
-
-fn unreadable(path: &Path) -> String {
-    format!("{} can't be read: look at its permissions", clean(&path.to_string_lossy()))
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let metadata = std::fs::metadata(path).with_context(|| unreadable(path))?;
-    if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        bail!("{} is no runbook: not a file, or bigger than 1 MB", clean(&path.to_string_lossy()));
-    }
-    let bytes = std::fs::read(path).with_context(|| unreadable(path))?;
-    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8 text", clean(&path.to_string_lossy())))
-}
-
-fn located(file: &str, finding: &Finding) -> String {
-    clean(&format!("{file}:{finding}"))
 }
 
 /// Runs the subcommand with the shipped runbooks and those in the directory of the user's own.

@@ -166,6 +166,12 @@ impl Letters {
         out.flush()
     }
 
+    /// Nothing but ASCII can be shown.
+    #[must_use]
+    pub fn is_ascii(self) -> bool {
+        self == Letters::Ascii
+    }
+
     /// The text as it can be shown.
     #[must_use]
     pub fn show(self, text: &str) -> String {

@@ -2,12 +2,12 @@
 
 use super::terminal::Letters;
 use super::{Context, Exit};
-use crate::domain::event::{Entry, Outcome, OutputDigest, RunEvent, RunId};
-use crate::domain::plan::StepId;
+use crate::domain::event::{RunEvent, RunId};
 use crate::domain::text::clean_lines;
+use crate::engine::evidence::{self, Printed};
 use crate::engine::journal::{self, Verification};
 use crate::engine::step_process::{ERRORS, OUTPUT};
-use crate::engine::store::{OutputFile, RunFolder, Store, StoreError};
+use crate::engine::store::{RunFolder, Store};
 use crate::report::transcript::{StepOutput, Stream};
 use crate::report::{html, markdown, text, transcript_json};
 use anyhow::{Context as _, bail};
@@ -78,15 +78,10 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> anyhow::Result<Exit> {
     let (run, entries, _) = folder.load()?;
-    let mut printed = Vec::new();
-    for (position, state) in run.steps.iter().enumerate() {
-        for attempt in 1..=state.attempt {
-            let step = &run.plan.steps[position].id;
-            printed.push(((position, attempt), output(folder, position, step, attempt, &entries, redact)?));
-        }
-    }
+    let printed = evidence::printed(folder, &run, &entries, redact)?;
     let outputs = |position, attempt| {
-        printed.iter().find(|(place, _)| *place == (position, attempt)).and_then(|(_, found)| found.clone())
+        let found = printed.iter().find(|found| (found.position, found.attempt) == (position, attempt))?;
+        Some(StepOutput { output: stream(&found.output), errors: found.errors.as_ref().map(stream) })
     };
     let whole = match format {
         Format::Text => text::transcript(&run, &entries, &outputs, redact),
@@ -101,41 +96,8 @@ pub(super) fn write(
     Ok(Exit::Done)
 }
 
-/// What the journal says about the output of an attempt.
-fn recorded<'a>(entries: &'a [Entry], wanted: &StepId, of: u32) -> Option<&'a Outcome> {
-    entries.iter().find_map(|entry| match &entry.event {
-        RunEvent::StepEnded { step, attempt, result } if step == wanted && *attempt == of => result.outcome.as_ref(),
-        _ => None,
-    })
-}
-
-fn output(
-    folder: &RunFolder,
-    position: usize,
-    step: &StepId,
-    attempt: u32,
-    entries: &[Entry],
-    redact: &dyn Fn(&str) -> String,
-) -> Result<Option<StepOutput>, StoreError> {
-    let outcome = recorded(entries, step, attempt);
-    let Some(output) = folder.read_output(position, attempt, OUTPUT)? else { return Ok(None) };
-    let errors = folder.read_output(position, attempt, ERRORS)?;
-    Ok(Some(StepOutput {
-        output: stream(&output, outcome.map(|outcome| &outcome.output), redact),
-        errors: errors.map(|errors| stream(&errors, outcome.and_then(|outcome| outcome.errors.as_ref()), redact)),
-    }))
-}
-
-/// Secrets go before cleaning: a mark in the middle of one would hide it from the redaction.
-fn stream(file: &OutputFile, recorded: Option<&OutputDigest>, redact: &dyn Fn(&str) -> String) -> Stream {
-    let readable = |bytes: &[u8]| clean_lines(&redact(&String::from_utf8_lossy(bytes)));
-    let mut text_cleaned = readable(&file.head);
-    if file.left_out_bytes > 0 {
-        text_cleaned
-            .push_str(&format!("[… {} bytes left out; the whole is in the run's folder …]\n", file.left_out_bytes));
-        text_cleaned.push_str(&readable(&file.tail));
-    }
-    Stream { text_cleaned, bytes: file.length_bytes, sha256_matches: recorded.map(|recorded| file.is(recorded)) }
+fn stream(printed: &Printed) -> Stream {
+    Stream { text_cleaned: printed.text_cleaned.clone(), bytes: printed.bytes, sha256_matches: printed.sha256_matches }
 }
 
 /// What was compared of the outputs.

@@ -8,6 +8,7 @@ use crate::domain::wal::TimelineId;
 use crate::engine::drill_directory::DrillDirectory;
 use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
+use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
@@ -43,6 +44,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
+    /// A proposal whose restore goes below `directory` and writes so many bytes there.
+    #[must_use]
+    pub fn new(run: RunId, plan: Plan, choice: Choice, directory: PathBuf, database_bytes: u64) -> Proposal {
+        Proposal { run, plan, choice, directory, database_bytes }
+    }
+
     /// What the restore will write, where it goes to the file system of `state`.
     #[must_use]
     pub fn restores_beside(&self, state: &Path) -> Option<u64> {
@@ -171,7 +178,7 @@ pub fn propose(
         .repository(choice.repository)
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
-    Ok(Proposal { run, plan, choice, directory, database_bytes })
+    Ok(Proposal::new(run, plan, choice, directory, database_bytes))
 }
 
 fn stanza_name(

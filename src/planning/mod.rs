@@ -11,3 +11,4 @@ pub mod runbook;
 pub mod selection;
 pub mod target;
 pub mod template;
+pub mod typing;

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 /// What stands for Lifeboat's own symbols. One column each, so that a layout stays what it is.
-const SYMBOLS: [(char, char); 14] = [
+const SYMBOLS: [(char, char); 32] = [
     ('▸', '>'),
     ('✔', '+'),
     ('✗', 'x'),
@@ -19,6 +19,24 @@ const SYMBOLS: [(char, char); 14] = [
     ('═', '='),
     ('│', '|'),
     ('…', '~'),
+    ('▾', 'v'),
+    ('▌', '>'),
+    ('▏', '_'),
+    ('█', '#'),
+    ('░', '.'),
+    ('▲', '^'),
+    ('├', '|'),
+    ('└', '`'),
+    ('┌', '+'),
+    ('┐', '+'),
+    ('┘', '+'),
+    ('╭', '+'),
+    ('╮', '+'),
+    ('╯', '+'),
+    ('╰', '+'),
+    ('↑', '^'),
+    ('↓', 'v'),
+    ('←', '<'),
 ];
 
 /// `text` in ASCII. A control picture becomes what it stands for in caret notation (`^[`), any other character its

@@ -6,6 +6,7 @@
 mod accident;
 mod bad_input;
 mod checks;
+mod console;
 mod drill;
 mod false_success;
 mod in_place;

@@ -151,7 +151,7 @@ impl Terminal {
     }
 
     /// The terminal is as a shell wants it: lines, echo, signals, and no brackets around pastes.
-    fn assert_restored(&self) {
+    pub(crate) fn assert_restored(&self) {
         let modes = rustix::termios::tcgetattr(&self.device).unwrap().local_modes;
         assert!(modes.contains(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG), "{modes:?}");
         let last = |sequence: &[u8]| {
@@ -161,9 +161,22 @@ impl Terminal {
         lab::wait_until("bracketed paste is off", || last(b"\x1b[?2004l") > last(b"\x1b[?2004h"));
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.process_id().unwrap()).unwrap();
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Gives the window another size.
+    pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let number = |size| NonZeroU16::new(size).unwrap();
+        self.seen.lock().unwrap().screen.screen_mut().set_size(number(rows), number(columns));
+        self.master.as_ref().unwrap().resize(size).unwrap();
+    }
+
+    /// Everything that was sent to the terminal.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().bytes.clone()
     }
 
     /// Closes the terminal's window.
@@ -181,15 +194,15 @@ fn runs(lab: &Lab) -> Vec<PathBuf> {
     runs
 }
 
-fn journal(lab: &Lab) -> String {
+pub(crate) fn journal(lab: &Lab) -> String {
     fs::read_to_string(runs(lab).last().unwrap().join("journal.jsonl")).unwrap()
 }
 
-fn run_name(lab: &Lab) -> String {
+pub(crate) fn run_name(lab: &Lab) -> String {
     runs(lab).last().unwrap().file_name().unwrap().to_str().unwrap().to_owned()
 }
 
-fn answers(lab: &Lab) -> usize {
+pub(crate) fn answers(lab: &Lab) -> usize {
     journal(lab).matches(r#""type":"gate_answered""#).count()
 }
 

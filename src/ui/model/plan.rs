@@ -1,0 +1,40 @@
+//! A plan that is being made: the runbook, what the person gave, what came of it.
+
+use crate::engine::proposal::Proposal;
+use crate::ui::model::Cursor;
+use std::collections::BTreeMap;
+
+/// Where the keys of the plan's page go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Panel {
+    /// To the parameters.
+    #[default]
+    Parameters,
+    /// To the text of the plan.
+    Text,
+}
+
+/// The plan.
+#[derive(Debug, Clone, Default)]
+pub struct PlanState {
+    /// The runbook; empty while no plan was asked for.
+    pub runbook: String,
+    /// What the person gave.
+    pub given: BTreeMap<String, String>,
+    /// The parameter under the cursor.
+    pub cursor: Cursor,
+    /// Where keys go.
+    pub panel: Panel,
+    /// The first line of the text on the screen.
+    pub top: usize,
+    /// Of the question that was asked last.
+    pub ticket: u64,
+    /// The answer is not there yet.
+    pub is_asking: bool,
+    /// What came of it.
+    pub proposal: Option<Proposal>,
+    /// Why there is no plan.
+    pub problem: Option<String>,
+    /// The run is being begun.
+    pub is_beginning: bool,
+}

@@ -1,0 +1,37 @@
+//! A page a file. Each draws from the state and changes nothing.
+
+mod gate;
+mod help;
+mod inventory;
+mod nothing;
+mod plan;
+mod run;
+mod runbooks;
+mod runs;
+mod timeline;
+mod transcript;
+
+use crate::ui::model::{Model, Page};
+use crate::ui::paint::Paint;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+/// Draws the page that is shown.
+pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
+    let whole = area;
+    // A column of air at both sides.
+    let area = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    match model.page() {
+        Page::Inventory | Page::Timeline if !model.inventory.has_sets() => nothing::draw(model, paint, buffer, area),
+        Page::Inventory => inventory::draw(model, paint, buffer, area),
+        Page::Timeline => timeline::draw(model, paint, buffer, area),
+        Page::Runbooks => runbooks::draw(model, paint, buffer, area),
+        Page::Plan => plan::draw(model, paint, buffer, area),
+        // Its text is laid out for the whole width, as everywhere.
+        Page::Run if model.is_at_gate() => gate::draw(model, paint, buffer, whole),
+        Page::Run => run::draw(model, paint, buffer, area),
+        Page::Runs => runs::draw(model, paint, buffer, area),
+        Page::Transcript => transcript::draw(model, paint, buffer, area),
+        Page::Help => help::draw(model, paint, buffer, area),
+    }
+}

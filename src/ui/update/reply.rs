@@ -1,0 +1,169 @@
+//! Answers, and news of the run that is followed.
+
+use super::{complain, gate, go, run, say};
+use crate::domain::event::RunId;
+use crate::ui::action::{Action, Anchor, OutputKey};
+use crate::ui::event::{OutputPage, Reply, RunCard};
+use crate::ui::model::{Item, Model, Page, Popup, Value};
+
+/// Takes in an answer.
+pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
+    match reply {
+        Reply::Inventory(found, drills) => {
+            inventory(model, found, out);
+            model.inventory.drills = drills;
+        }
+        Reply::Ground(stanza, ground) => {
+            model.inventory.grounds.insert(stanza, ground);
+            model.timeline.choose(&model.inventory);
+        }
+        Reply::Detail(key, detail) => {
+            if let Err(why) = &detail {
+                complain(model, &why.clone());
+            }
+            model.inventory.detail = Some((key, detail));
+        }
+        Reply::Runbooks(found) => {
+            let (cards, problem) = split(found);
+            model.runbooks.cards = cards.or(model.runbooks.cards.take());
+            model.runbooks.problem = problem;
+            let count = model.runbooks.shown().count();
+            model.runbooks.cursor.clamp(count);
+        }
+        Reply::Proposal(ticket, found) if ticket == model.plan.ticket => {
+            model.plan.is_asking = false;
+            (model.plan.proposal, model.plan.problem) = split(found);
+        }
+        // Of a question that was put otherwise since.
+        Reply::Proposal(..) => {}
+        Reply::Begun(found) => begun(model, found, out),
+        Reply::Runs(found) => runs(model, found),
+        Reply::Run(news) => run::take(model, news, out),
+        Reply::Lost(id, why) => {
+            if let Some(state) = model.run.as_mut().filter(|state| state.id == id) {
+                state.lost = Some(why);
+            }
+        }
+        Reply::Output(key, page) => output(model, &key, page),
+        Reply::Found(key, place) => found(model, key, place, out),
+        Reply::Answered(id, result) => answered(model, &id, &result),
+        Reply::Transcript(id, found) => {
+            if model.transcript.run.as_ref() == Some(&id) {
+                (model.transcript.lines, model.transcript.problem) = split(found);
+            }
+        }
+        Reply::Failed(why) => complain(model, &why),
+    }
+}
+
+fn split<T>(found: Result<T, String>) -> (Option<T>, Option<String>) {
+    match found {
+        Ok(found) => (Some(found), None),
+        Err(why) => (None, Some(why)),
+    }
+}
+
+fn inventory(model: &mut Model, found: Result<crate::domain::inventory::Inventory, String>, out: &mut Vec<Action>) {
+    model.inventory.is_looking = false;
+    match found {
+        Ok(found) => {
+            model.inventory.found = Some(found);
+            model.inventory.problem = None;
+            model.inventory.lay_out();
+            // New segments came since.
+            model.inventory.grounds.clear();
+            go::survey(model, out);
+        }
+        // What was known before stays on the screen, with its age.
+        Err(why) => model.inventory.problem = Some(why),
+    }
+    model.timeline.choose(&model.inventory);
+}
+
+fn begun(model: &mut Model, found: Result<RunId, String>, out: &mut Vec<Action>) {
+    model.plan.is_beginning = false;
+    match found {
+        Ok(id) => {
+            say(model, &format!("run {id} has begun; it does not need this terminal"));
+            // Its name is used up: another run needs a plan of its own.
+            model.plan.proposal = None;
+            model.pages.retain(|page| *page != Page::Plan);
+            out.push(Action::LoadRuns);
+            go::attach(model, id, out);
+        }
+        Err(why) => {
+            model.plan.proposal = None;
+            model.plan.problem = Some(why.clone());
+            complain(model, &why);
+        }
+    }
+}
+
+fn runs(model: &mut Model, found: Result<Vec<RunCard>, String>) {
+    let (cards, problem) = split(found);
+    model.runs.cards = cards.or(model.runs.cards.take());
+    model.runs.problem = problem;
+    let count = model.runs.shown().count();
+    model.runs.cursor.clamp(count);
+    if model.runs.is_told || model.runs.cards.is_none() {
+        return;
+    }
+    // Once, when the console opens: a run that is on comes first.
+    model.runs.is_told = true;
+    let open: Vec<Item> = model
+        .runs
+        .cards
+        .iter()
+        .flatten()
+        .filter_map(|card| {
+            let told = card.told.as_ref().ok().filter(|told| told.is_open)?;
+            let waits = told.gate.as_ref().map(|gate| format!(" at gate {gate}")).unwrap_or_default();
+            let about = format!("{}{waits}, begun by {} {}", told.outcome, told.by, ago(model, told.began));
+            Some(Item { label: format!("{} {}", card.id, told.runbook), about, value: Value::Run(card.id.clone()) })
+        })
+        .collect();
+    if !open.is_empty() && model.popup.is_none() && model.page() != Page::Run {
+        model.popup = Some(Popup::picker("A run is on", vec!["Enter opens it; Esc leaves it to itself.".into()], open));
+    }
+}
+
+fn ago(model: &Model, at: chrono::DateTime<chrono::FixedOffset>) -> String {
+    crate::ui::times::ago(at.to_utc(), model.utc())
+}
+
+fn output(model: &mut Model, key: &OutputKey, page: OutputPage) {
+    let Some(state) = model.run.as_mut().filter(|state| state.output.key.as_ref() == Some(key)) else { return };
+    // Who scrolled away meanwhile does not want the end any more.
+    if state.output.is_followed || page.end < page.length || page.lines.is_empty() || state.output.page.end != page.end
+    {
+        state.output.page = page;
+    }
+}
+
+fn found(model: &mut Model, key: OutputKey, place: Option<u64>, out: &mut Vec<Action>) {
+    let Some(state) = model.run.as_mut().filter(|state| state.output.key.as_ref() == Some(&key)) else { return };
+    match place {
+        Some(place) => {
+            state.output.is_followed = false;
+            out.push(Action::ReadOutput(key, Anchor::From(place)));
+        }
+        None => {
+            let text = format!("'{}' stands at no other place in this direction", state.output.search);
+            say(model, &text);
+        }
+    }
+}
+
+fn answered(model: &mut Model, id: &RunId, result: &Result<String, String>) {
+    if model.run.as_ref().is_none_or(|run| run.id != *id) {
+        return;
+    }
+    let at_gate = model.run.as_ref().is_some_and(|run| run.gate.as_ref().is_some_and(|focus| focus.is_sent));
+    gate::answered(model, result);
+    match result {
+        Ok(words) => say(model, &words.clone()),
+        // At the gate the refusal stands with the answer.
+        Err(_) if at_gate => {}
+        Err(why) => complain(model, &why.clone()),
+    }
+}

@@ -1,0 +1,172 @@
+//! What `update` wants done, done: each question in a thread of its own, its answer into the inbox. A slow repository
+//! keeps nobody waiting, and a frame waits for nothing.
+
+mod follow;
+mod read;
+
+use crate::domain::event::RunId;
+use crate::engine::client;
+use crate::engine::store::RunFolder;
+use crate::engine::{desk, paths};
+use crate::planning::machine::Request;
+use crate::settings::Settings;
+use crate::ui::action::{Action, OutputKey, Paged};
+use crate::ui::event::{Event, Reply};
+use rustix::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+/// Where answers go: the inbox, and a byte that wakes who sleeps on keys.
+#[derive(Debug, Clone)]
+pub struct Post {
+    inbox: Sender<Event>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Post {
+    /// To this inbox, waking with this end of a pipe.
+    #[must_use]
+    pub fn new(inbox: Sender<Event>, bell: OwnedFd) -> Post {
+        Post { inbox, bell: Arc::new(bell) }
+    }
+
+    /// Sends it.
+    pub fn send(&self, told: Event) {
+        // Who has left the console waits for nothing.
+        if self.inbox.send(told).is_ok() {
+            let _ = rustix::io::write(&self.bell, b".");
+        }
+    }
+}
+
+/// Does it.
+#[derive(Debug)]
+pub struct Worker {
+    settings: Arc<Settings>,
+    post: Post,
+    /// Set when the run that is followed is to be left.
+    leave: Option<Arc<AtomicBool>>,
+}
+
+impl Worker {
+    /// With these settings; answers go there.
+    #[must_use]
+    pub fn new(settings: Settings, post: Post) -> Worker {
+        Worker { settings: Arc::new(settings), post, leave: None }
+    }
+
+    /// Does what takes time in a thread of its own. What is left over is the terminal's to do.
+    #[must_use]
+    pub fn take(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Look => self.ask(read::inventory),
+            Action::Survey(stanza) => self.ask(move |settings| read::ground(settings, &stanza)),
+            Action::Detail(key) => self.ask(move |settings| read::detail(settings, key)),
+            Action::LoadRunbooks => self.ask(read::runbooks),
+            Action::Propose { ticket, runbook, given } => {
+                self.ask(move |settings| Reply::Proposal(ticket, read::propose(settings, &runbook, &given)));
+            }
+            Action::Begin(proposal) => self.ask(move |settings| {
+                let begun = desk::begin(settings, *proposal);
+                Reply::Begun(begun.map(|folder| folder.id).map_err(|error| error.to_string()))
+            }),
+            Action::LoadRuns => self.ask(read::runs),
+            Action::Attach(id) => self.attach(id),
+            Action::Detach => self.detach(),
+            Action::ReadOutput(key, anchor) => self.ask(move |settings| read::output(settings, key, anchor)),
+            Action::SearchOutput { output, text, from, backwards } => {
+                self.ask(move |settings| read::search(settings, output, &text, from, backwards));
+            }
+            Action::Send { run, request } => self.ask(move |settings| send(settings, run, &request)),
+            Action::LoadTranscript(id) => self.ask(move |settings| {
+                let lines = read::transcript(settings, &id);
+                Reply::Transcript(id, lines)
+            }),
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn ask(&self, question: impl FnOnce(&Settings) -> Reply + Send + 'static) {
+        let (settings, post) = (Arc::clone(&self.settings), self.post.clone());
+        let started = std::thread::Builder::new()
+            .name("question".to_owned())
+            .spawn(move || post.send(Event::Reply(Box::new(question(&settings)))));
+        if let Err(error) = started {
+            let why = format!("nothing can be asked: {error}");
+            self.post.send(Event::Reply(Box::new(Reply::Failed(why))));
+        }
+    }
+
+    fn attach(&mut self, id: RunId) {
+        self.detach();
+        let leave = Arc::new(AtomicBool::new(false));
+        self.leave = Some(Arc::clone(&leave));
+        let (settings, post) = (Arc::clone(&self.settings), self.post.clone());
+        let named = id.clone();
+        let started = std::thread::Builder::new().name("follow".to_owned()).spawn(move || {
+            let tell = |reply| post.send(Event::Reply(Box::new(reply)));
+            if let Err(why) = follow::follow(&settings, &id, &leave, &tell)
+                && !leave.load(Ordering::SeqCst)
+            {
+                tell(Reply::Lost(id, why));
+            }
+        });
+        if let Err(error) = started {
+            self.post.send(Event::Reply(Box::new(Reply::Lost(named, error.to_string()))));
+        }
+    }
+
+    fn detach(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            leave.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// The lines that a pager is to show.
+    ///
+    /// # Errors
+    /// When the output can't be read, in words.
+    pub fn paged(&self, paged: Paged) -> Result<Box<dyn Iterator<Item = String>>, String> {
+        match paged {
+            Paged::Text(lines) => Ok(Box::new(lines.into_iter())),
+            Paged::Output(key) => {
+                let path = output_path(&self.settings, &key)?;
+                let redact = desk::redactor(&self.settings);
+                let lines = crate::engine::external::lines_of(&path, redact).map_err(|error| error.to_string())?;
+                Ok(Box::new(lines))
+            }
+        }
+    }
+}
+
+/// A run's folder.
+fn folder(settings: &Settings, id: &RunId) -> Result<RunFolder, String> {
+    let store = desk::existing_store(settings).map_err(|error| error.to_string())?;
+    let store = store.ok_or_else(|| "there is no state directory yet, and so no run".to_owned())?;
+    store.folder(id).map_err(|error| error.to_string())
+}
+
+fn output_path(settings: &Settings, key: &OutputKey) -> Result<PathBuf, String> {
+    let folder = folder(settings, &key.run)?;
+    Ok(folder.step_folder(key.position, key.attempt).join(crate::engine::step_process::OUTPUT))
+}
+
+fn send(settings: &Settings, id: RunId, request: &Request) -> Reply {
+    let asked = || -> Result<u64, String> {
+        let folder = folder(settings, &id)?;
+        let socket = paths::socket_path(settings, &id).map_err(|error| error.to_string())?;
+        client::ensure_runner(&folder, &socket).map_err(|error| error.to_string())?;
+        client::request(&folder, request).map_err(|error| error.to_string())
+    };
+    let what = match request {
+        Request::Approve { .. } => "approved",
+        Request::Resolve { .. } | Request::Decide { .. } => "decided",
+        Request::Abort { .. } => "the run is being ended",
+        Request::Note { .. } => "the note is written",
+    };
+    let answer = asked().map(|sequence| format!("{what} (journal entry {sequence})"));
+    Reply::Answered(id, answer)
+}

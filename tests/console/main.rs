@@ -1,0 +1,16 @@
+//! The console without a terminal: what it shows, what keys do, and that nothing breaks it.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+#[path = "../sample_plan/mod.rs"]
+mod sample_plan;
+#[path = "../sample_run/mod.rs"]
+mod sample_run;
+
+mod anything;
+mod gates;
+mod hostile;
+mod keys;
+mod movement;
+mod pages;
+mod support;
