@@ -26,3 +26,4 @@ pub mod text;
 pub mod version;
 pub mod wal;
 pub mod wal_page;
+pub mod wal_reader;
