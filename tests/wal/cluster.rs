@@ -72,6 +72,11 @@ impl Cluster {
         self.data().join("pg_wal")
     }
 
+    /// Where it lies, its socket too.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// `psql` on a database, which reads statements from its input.
     pub(crate) fn psql(&self, database: &str) -> Command {
         let mut command = program("psql");

@@ -3,7 +3,9 @@
 //! They need PostgreSQL 15 (`make install-needs`), and fail where it is missing: none is skipped.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accidents;
 mod cluster;
 mod equal;
+mod scenarios;
 mod waldump;
 mod workload;
