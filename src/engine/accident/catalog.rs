@@ -75,6 +75,13 @@ impl LiveCatalog {
         Ok((names, notes))
     }
 
+    /// The zone in which the server shows times; `None` where it isn't one of the time zone database.
+    #[must_use]
+    pub fn time_zone(&self) -> Option<chrono_tz::Tz> {
+        let rows: Vec<String> = self.rows("postgres", "SELECT to_json(current_setting('TimeZone'))").ok()?;
+        rows.first()?.parse().ok()
+    }
+
     fn rows<T: serde::de::DeserializeOwned>(&self, database: &str, query: &str) -> Result<Vec<T>, CatalogError> {
         let mut question = Question::new(&self.psql);
         let mut arguments: Vec<OsString> =
