@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Where PostgreSQL 15 is.
@@ -21,15 +22,46 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// Puts a copy of everything aside, as it is now, to recover from.
+    pub(crate) fn keep_base(&mut self) {
+        self.stop("fast");
+        done(as_owner("cp").arg("-a").arg(self.data()).arg(self.home.path().join("base")));
+        self.up();
+    }
+
+    /// A server of its own, recovered from that copy to right before a position and promoted there.
+    pub(crate) fn recover(&self, target: &str) -> Cluster {
+        let home = fresh_home();
+        let mut recovered = Cluster { home, is_running: false };
+        let data = recovered.data();
+        done(as_owner("cp").arg("-a").arg(self.home.path().join("base")).arg(&data));
+        let settings = format!(
+            "\nunix_socket_directories = '{}'\nrestore_command = 'cp {}/%f %p'\nrecovery_target_lsn = '{target}'\n\
+             recovery_target_inclusive = off\nrecovery_target_action = 'promote'\nrecovery_target_timeline = 'current'\n",
+            recovered.home.path().display(),
+            self.wal().display()
+        );
+        let conf = data.join("postgresql.auto.conf");
+        let text = fs::read_to_string(&conf).unwrap();
+        fs::write(conf, text + &settings).unwrap();
+        fs::write(data.join("recovery.signal"), "").unwrap();
+        recovered.up();
+        recovered.wait_promoted();
+        recovered
+    }
+
+    /// Waits until it has ended recovery.
+    pub(crate) fn wait_promoted(&self) {
+        let patience = Instant::now() + Duration::from_secs(120);
+        while self.sql_in("postgres", "SELECT pg_is_in_recovery()") == "t" {
+            assert!(Instant::now() < patience, "recovery doesn't end");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Makes one with WAL segments of this size, in MB, and these further settings, and starts it.
     pub(crate) fn start(segment_megabytes: u32, settings: &str) -> Cluster {
-        // Not below $TMPDIR: the path of a socket has room for 107 bytes.
-        let home = tempfile::Builder::new().prefix("lifeboat-wal-").tempdir_in("/tmp").unwrap();
-        if let Some((uid, gid)) = owner() {
-            std::os::unix::fs::chown(home.path(), Some(uid), Some(gid)).unwrap();
-        }
-        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let mut cluster = Cluster { home, is_running: false };
+        let mut cluster = Cluster { home: fresh_home(), is_running: false };
         let size = format!("--wal-segsize={segment_megabytes}");
         let data = cluster.data();
         done(
@@ -123,6 +155,17 @@ impl Drop for Cluster {
             let _ = program("pg_ctl").args(["stop", "-s", "-w", "-m", "immediate", "-D"]).arg(self.data()).status();
         }
     }
+}
+
+/// A fresh directory that belongs to the owner of everything.
+fn fresh_home() -> TempDir {
+    // Not below $TMPDIR: the path of a socket has room for 107 bytes.
+    let home = tempfile::Builder::new().prefix("lifeboat-wal-").tempdir_in("/tmp").unwrap();
+    if let Some((uid, gid)) = owner() {
+        std::os::unix::fs::chown(home.path(), Some(uid), Some(gid)).unwrap();
+    }
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    home
 }
 
 /// One of PostgreSQL's programs, as the owner of everything, with nothing of the test's own environment.

@@ -47,11 +47,7 @@ fn segments_of_64_megabytes_and_a_timeline_that_begins() {
 }
 
 fn workload_after_promotion(cluster: &Cluster) {
-    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while cluster.sql("SELECT pg_is_in_recovery()") == "t" {
-        assert!(std::time::Instant::now() < patience, "recovery doesn't end");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    cluster.wait_promoted();
     cluster.sql("CHECKPOINT");
     cluster.sql("CREATE TABLE later AS SELECT n FROM generate_series(1, 1000) n; DELETE FROM later WHERE n < 10");
     assert_eq!(cluster.sql("SELECT timeline_id FROM pg_control_checkpoint()"), "2");
