@@ -150,6 +150,32 @@ fn seeded_accidents_are_proposed_and_honest_days_are_not() {
 }
 
 #[test]
+fn a_table_is_known_by_its_name_in_its_former_files() {
+    let cluster = Cluster::start(1, "");
+    for (number, move_on) in [
+        "VACUUM FULL orders",
+        "CLUSTER documents USING documents_pkey; TRUNCATE orders; VACUUM FULL orders",
+        "ALTER TABLE orders ALTER COLUMN total TYPE bigint",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let shop = Shop::new(&cluster, format!("m{number}"));
+        let from = shop.now();
+        let xid =
+            shop.strike("BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id % 2 = 0; COMMIT;", false);
+        shop.sql("DELETE FROM documents WHERE id > 20");
+        shop.sql(move_on);
+        let to = shop.now();
+        let answer = search(&cluster, Window { from, to, around: to }, live_names(&cluster));
+        assert_eq!(answer.proposed.as_ref().map(|proposed| proposed.xid), Some(xid), "{answer:#?}");
+        let names: Vec<&str> =
+            answer.suspects.iter().take(2).map(|suspect| suspect.relations[0].name.as_str()).collect();
+        assert_eq!(names, [format!("m{number}.orders"), format!("m{number}.documents")], "{move_on}: {answer:#?}");
+    }
+}
+
+#[test]
 fn a_dropped_database_is_proposed() {
     let cluster = Cluster::start(1, "");
     cluster.sql_in("postgres", "CREATE DATABASE ledger");

@@ -25,6 +25,9 @@ pub struct Answer {
     pub proposed: Option<Proposed>,
     /// The suspects, in commit order.
     pub suspects: Vec<Suspect>,
+    /// Rows changed over time: the window in equal parts. For a page; not part of the JSON.
+    #[serde(skip)]
+    pub histogram: Vec<Counts>,
     /// What has to be known of this answer: what it does not cover, and what stands out.
     pub notes: Vec<String>,
 }

@@ -77,6 +77,13 @@ impl Names {
         self.by_file.insert((database, file), relation);
     }
 
+    /// Adds the file in which a relation lay before; what is known of that file already stays.
+    pub(crate) fn follow(&mut self, new: RelationFile, old: RelationFile) {
+        if let Some(relation) = self.file(new).cloned() {
+            self.by_file.entry((old.database, old.number)).or_insert(relation);
+        }
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {

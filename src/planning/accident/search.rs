@@ -19,6 +19,10 @@ const MOST_MADE: usize = 100_000;
 const MOST_RESTORE_POINTS: usize = 100;
 /// Of a candidate's files.
 const MOST_FILES: usize = 1_000;
+/// Transactions that gave relations new files.
+const MOST_MOVES: usize = 10_000;
+/// How finely the changes of the window are told over time.
+const BUCKETS: i64 = 120;
 
 /// The time that is asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +109,18 @@ pub struct Search {
     pub(super) commits_inside: u64,
     pub(super) clock_steps_back: u64,
     pub(super) made_way: u64,
+    pub(super) moves: Vec<Move>,
+    pub(super) histogram: Vec<Counts>,
     last: Option<Kept>,
+}
+
+/// Files that a transaction made and removed, both in order.
+#[derive(Debug, Clone)]
+pub(super) struct Move {
+    pub(super) created: Vec<RelationFile>,
+    pub(super) removed: Vec<RelationFile>,
+    /// The new files are empty: TRUNCATE goes table by table, a rewrite leaves the old table for the end.
+    pub(super) is_truncate: bool,
 }
 
 impl Search {
@@ -123,6 +138,8 @@ impl Search {
             commits_inside: 0,
             clock_steps_back: 0,
             made_way: 0,
+            moves: Vec::new(),
+            histogram: vec![Counts::default(); BUCKETS as usize],
             last: None,
         }
     }
@@ -144,6 +161,8 @@ impl Search {
         let is_inside = committed.time.utc().is_some_and(|time| (self.window.from..=self.window.to).contains(&time));
         self.commits_inside += u64::from(is_inside);
         self.clock_steps_back += u64::from(self.last.is_some_and(|last| last.time > committed.time));
+        self.add_to_histogram(committed);
+        self.add_move(committed);
         let damage = if is_inside { damage::of(committed, &self.names) } else { Damage::default() };
         if damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
             self.add_candidate(committed, damage);
@@ -157,6 +176,47 @@ impl Search {
         }
         let (xid, time, start, end) = (committed.xid, committed.time, committed.start, committed.end);
         self.last = Some(Kept { xid, time, start, end });
+    }
+
+    fn add_to_histogram(&mut self, committed: &Committed) {
+        let Some(time) = committed.time.utc() else { return };
+        let whole = (self.window.to - self.window.from).num_microseconds().filter(|whole| *whole > 0);
+        let since = (time - self.window.from).num_microseconds().filter(|since| *since >= 0);
+        let (Some(whole), Some(since)) = (whole, since) else { return };
+        let place = i128::from(since) * i128::from(BUCKETS) / i128::from(whole);
+        let Some(bucket) = usize::try_from(place).ok().and_then(|place| self.histogram.get_mut(place)) else { return };
+        for (file, touched) in &committed.touched {
+            if self.names.kind(*file) == RelationKind::Table {
+                bucket.add(touched.counts);
+            }
+        }
+    }
+
+    fn add_move(&mut self, committed: &Committed) {
+        let is_any = !committed.created.is_empty() && !committed.removed.is_empty();
+        if is_any && committed.removed.len() <= MOST_FILES && self.moves.len() < MOST_MOVES {
+            let is_truncate = !damage::of(committed, &self.names).truncated.is_empty();
+            let (created, removed) = (committed.created.clone(), committed.removed.clone());
+            self.moves.push(Move { created, removed, is_truncate });
+        }
+    }
+
+    /// The names that are known, and those of files that were left since: a relation keeps its name when TRUNCATE,
+    /// VACUUM FULL, CLUSTER or an ALTER TABLE gives it another file.
+    pub(super) fn all_names(&self) -> Names {
+        let mut names = self.names.clone();
+        for one in self.moves.iter().rev() {
+            if one.is_truncate && one.created.len() == one.removed.len() {
+                one.created.iter().zip(&one.removed).for_each(|(new, old)| names.follow(*new, *old));
+                continue;
+            }
+            let is_table = |file: &&RelationFile| names.file(**file).is_some_and(|one| one.kind == RelationKind::Table);
+            let tables: Vec<RelationFile> = one.created.iter().filter(is_table).copied().collect();
+            if let ([new], Some(old)) = (tables.as_slice(), one.removed.last()) {
+                names.follow(*new, *old);
+            }
+        }
+        names
     }
 
     fn add_candidate(&mut self, committed: &Committed, mut damage: Damage) {

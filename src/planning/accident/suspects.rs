@@ -22,7 +22,8 @@ impl Search {
     #[must_use]
     pub fn answer(&self, table: Option<&str>, coverage: Coverage) -> Answer {
         let mut notes = coverage.notes;
-        let mut suspects = self.suspects();
+        let names = self.all_names();
+        let mut suspects = self.suspects(&names);
         if let Some(table) = table {
             let all = suspects.len();
             suspects.retain(|suspect| suspect.relations.iter().any(|relation| is_table(relation, table)));
@@ -48,23 +49,24 @@ impl Search {
             bytes_read: coverage.bytes,
             proposed,
             suspects,
+            histogram: self.histogram.clone(),
             notes,
         }
     }
 
     /// In commit order.
-    fn suspects(&self) -> Vec<Suspect> {
+    fn suspects(&self, names: &Names) -> Vec<Suspect> {
         let mut later = Aftermath::default();
         let mut found: Vec<Suspect> = Vec::new();
         for candidate in self.candidates.iter().rev() {
             later.add(&candidate.after);
-            let discarded = self.discarded(&later);
+            let discarded = discarded(&later, names);
             let own = Aftermath {
                 commits: 1,
                 tables: candidate.damage.rows.iter().map(|(file, touched)| (*file, touched.counts)).collect(),
             };
             later.add(&own);
-            if let Some(mut suspect) = self.suspect(candidate, &later.tables) {
+            if let Some(mut suspect) = self.suspect(candidate, &later.tables, names) {
                 suspect.discarded = discarded;
                 found.push(suspect);
             }
@@ -73,18 +75,10 @@ impl Search {
         found
     }
 
-    fn discarded(&self, later: &Aftermath) -> Discarded {
-        let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
-        for (file, counts) in &later.tables {
-            by_table.entry(self.names.show(*file)).or_default().add(*counts);
-        }
-        Discarded { commits: later.commits, by_table }
-    }
-
-    fn suspect(&self, candidate: &Candidate, since: &BTreeMap<RelationFile, Counts>) -> Option<Suspect> {
+    fn suspect(&self, candidate: &Candidate, since: &BTreeMap<RelationFile, Counts>, names: &Names) -> Option<Suspect> {
         let committed = &candidate.committed;
         let around = Around {
-            names: &self.names,
+            names,
             since,
             made_files: &self.made_files,
             made_databases: &self.made_databases,
@@ -99,7 +93,7 @@ impl Search {
         let between = candidate.kept.filter(|kept| kept.start > committed.first);
         let target = between.map_or(committed.first, |kept| kept.end);
         let held = committed.locks.iter().filter(|lock| lock.at < target);
-        let locked: BTreeSet<String> = held.map(|lock| self.names.show_oid(lock.database, lock.relation)).collect();
+        let locked: BTreeSet<String> = held.map(|lock| names.show_oid(lock.database, lock.relation)).collect();
         let last_kept =
             candidate.kept.and_then(|kept| Some(LastKept { xid: kept.xid, time: kept.time.utc()?, lsn: kept.end }));
         Some(Suspect {
@@ -110,8 +104,8 @@ impl Search {
             commit_time: committed.time.utc()?,
             commit_start_lsn: committed.start,
             commit_end_lsn: committed.end,
-            database: self.names.database(committed.database),
-            relations: relations(candidate, &self.names, &around),
+            database: names.database(committed.database),
+            relations: relations(candidate, names, &around),
             score: judged.score,
             reasons: judged.reasons,
             target: ExactTarget::before(target, committed.timeline),
@@ -189,6 +183,14 @@ impl Search {
             notes.push(format!("of {} commits read, none lies in the window", self.commits));
         }
     }
+}
+
+fn discarded(later: &Aftermath, names: &Names) -> Discarded {
+    let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
+    for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
+        by_table.entry(names.show(*file)).or_default().add(*counts);
+    }
+    Discarded { commits: later.commits, by_table }
 }
 
 /// By score; of equal ones the earlier commit goes first.
