@@ -1,9 +1,11 @@
 //! The same actions without a terminal: one file a subcommand, tables or JSON.
 
 pub mod abort;
+pub mod accident;
 pub mod approve;
 pub mod attach;
 pub mod cleanup;
+pub mod commits;
 pub mod completions;
 pub mod context;
 pub mod decide;
@@ -56,6 +58,10 @@ pub enum Command {
     Rehearse(rehearse::Args),
     /// List backup sets.
     Inventory(inventory::Args),
+    /// Find the transaction that did the damage, and where to stop right before it.
+    Accident(accident::Args),
+    /// List the commits around a moment.
+    Commits(commits::Args),
     /// List, show and check runbooks.
     Runbook(runbook::Args),
     /// Show the sealed plan of a runbook.
@@ -161,6 +167,8 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Rehearse(args) => rehearse::run(&context, args),
         Command::Inventory(args) => inventory::run(&context, args),
+        Command::Accident(args) => accident::run(&context, args),
+        Command::Commits(args) => commits::run(&context, args),
         Command::Plan(args) => plan::run(&context, args),
         Command::Run(args) => run::run(&context, args),
         Command::Drill(args) => drill::run(&context, args),

@@ -28,3 +28,4 @@ pub mod version;
 pub mod wal;
 pub mod wal_marks;
 pub mod wal_page;
+pub mod wal_reader;

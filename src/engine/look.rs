@@ -7,11 +7,9 @@ use crate::domain::info;
 use crate::domain::inventory::{BackupSet, Inventory, RepositoryKey, Stanza, StatusCode};
 use crate::domain::label::BackupLabel;
 use crate::domain::text::clean;
-use crate::domain::wal::{TimelineHistory, TimelineId};
 use crate::engine::clock;
 use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError, Query};
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError, ConfiguredRepository};
-use crate::planning::selection::Histories;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -296,28 +294,4 @@ fn known_stanzas(known: &[String], configured: bool, stanza: &str) -> String {
 
 fn reason(said: &Option<String>) -> String {
     said.as_ref().map(|said| format!(" ({said})")).unwrap_or_default()
-}
-/// The history files of the current archive in every repository; one that can't be read is not there.
-#[must_use]
-pub fn histories(pgbackrest: &Pgbackrest, stanza: &Stanza) -> Histories {
-    let mut histories = Histories::new();
-    for repository in stanza.repositories.iter().filter(|repository| repository.was_read()) {
-        let Some(archive) = repository.current_database().and_then(|database| repository.archive(database.id)) else {
-            continue;
-        };
-        let path = format!("archive/{}/{}", stanza.name, archive.id);
-        let Ok(listing) = pgbackrest.list(repository.key.0, &path, false) else { continue };
-        for (name, _) in listing.files() {
-            let Some(timeline) = name.strip_suffix(".history").and_then(|name| u32::from_str_radix(name, 16).ok())
-            else {
-                continue;
-            };
-            let Ok(Some(text)) = pgbackrest.get(repository.key.0, &format!("{path}/{name}")) else { continue };
-            let timeline = TimelineId(timeline);
-            if let Ok(history) = TimelineHistory::parse(timeline, &String::from_utf8_lossy(&text)) {
-                histories.entry(repository.key).or_default().insert(timeline, history);
-            }
-        }
-    }
-    histories
 }

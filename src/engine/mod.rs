@@ -1,5 +1,6 @@
 //! The only floor that touches the machine: processes, files, sockets, clocks.
 
+pub mod accident;
 pub mod archives;
 pub mod ask;
 pub mod backup_jobs;

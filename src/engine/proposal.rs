@@ -139,7 +139,7 @@ pub fn propose(
         production_timeline: control.as_ref().map(|control| TimelineId(control.timeline)),
         production_system: control.as_ref().map(|control| SystemId(control.system_identifier)),
     };
-    let choice = selection::choose(stanza, &wish, &look::histories(pgbackrest, stanza))?;
+    let choice = selection::choose(stanza, &wish, &histories(pgbackrest, stanza))?;
     let run = clock::random_run_id().map_err(ProposalError::Name)?;
     let drills = match &settings.drill.directory {
         Some(directory) => directory.clone(),

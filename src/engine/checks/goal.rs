@@ -7,7 +7,7 @@ use crate::domain::wal::TimelineId;
 use crate::domain::wal_marks::TransactionEnd;
 use crate::engine::checks::{CheckError, CheckReport, Input, set_of, wrong};
 use crate::engine::clock;
-use crate::engine::look;
+use crate::engine::ground;
 use crate::engine::moments::{Moment, Moments, MomentsError};
 use crate::engine::wal_source::{Cluster, WalSource, saved_in};
 use crate::planning::selection::{self, Wish};
@@ -106,7 +106,7 @@ fn chosen(
     let mut wish = Wish::new(target.clone());
     wish.timeline = Some(timeline);
     wish.production_timeline = Some(timeline);
-    let histories = look::histories(&input.around.pgbackrest, stanza);
+    let histories = ground::histories(&input.around.pgbackrest, stanza);
     let choice = selection::choose(stanza, &wish, &histories)?;
     Ok((choice.repository, choice.set))
 }
