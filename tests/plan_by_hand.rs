@@ -6,7 +6,7 @@ use lifeboat::domain::facts::Facts;
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::extract::{captures, expectations};
 use lifeboat::planning::plan::{KnownFacts, bind};
-use lifeboat::planning::runbook::SHIPPED;
+use lifeboat::planning::runbook::shipped;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
@@ -185,7 +185,7 @@ impl Drop for Lab {
 #[test]
 fn the_shipped_drill_done_by_hand_restores_and_proves_and_removes() {
     let lab = Lab::new();
-    let runbook = lint(SHIPPED[0].1, &VOCABULARY).unwrap();
+    let runbook = lint(shipped("restore-drill").unwrap(), &VOCABULARY).unwrap();
     let given = [("depth", "checksums"), ("probe", "SELECT 'it''s', $$a b$$ FROM orders LIMIT 1")];
     let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let plan = bind(&runbook, &given, &lab.facts()).unwrap();

@@ -6,7 +6,7 @@ mod known_facts;
 use lifeboat::domain::plan::Plan;
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::plan::bind;
-use lifeboat::planning::runbook::SHIPPED;
+use lifeboat::planning::runbook::shipped;
 use lifeboat::report::{json, plan_text};
 use std::collections::BTreeMap;
 use unicode_width::UnicodeWidthStr as _;
@@ -19,7 +19,7 @@ fn plan() -> Plan {
     known.sealed.identity = BTreeMap::from([("hostile".into(), "a\u{1b}[2Jb".into())]);
     known.environment = BTreeMap::from([("PGBACKREST_REPO1_CIPHER_PASS".into(), "<set>".into())]);
     known.secret_environment = vec!["PGBACKREST_REPO1_CIPHER_PASS".into()];
-    bind(&lint(SHIPPED[0].1, &VOCABULARY).unwrap(), &BTreeMap::new(), &known).unwrap()
+    bind(&lint(shipped("restore-drill").unwrap(), &VOCABULARY).unwrap(), &BTreeMap::new(), &known).unwrap()
 }
 
 #[test]

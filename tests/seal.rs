@@ -8,7 +8,7 @@ use lifeboat::domain::facts::Threshold;
 use lifeboat::domain::plan::{Argument, Piece, Plan, StepKind};
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::plan::{BindError, KnownFacts, amend, bind, seal};
-use lifeboat::planning::runbook::{SHIPPED, parse};
+use lifeboat::planning::runbook::{parse, shipped};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn drill(given: &[(&str, &str)]) -> Plan {
-    let runbook = lint(SHIPPED[0].1, &VOCABULARY).unwrap();
+    let runbook = lint(shipped("restore-drill").unwrap(), &VOCABULARY).unwrap();
     bind(&runbook, &map(given), &facts()).unwrap()
 }
 
@@ -237,7 +237,7 @@ proptest! {
         prop_assert_ne!(new_seal, plan.seal);
         prop_assert_eq!(amend(&amended, &values), None, "nobody waits for them any more");
         let server = amended.steps.iter().find(|step| matches!(step.kind, StepKind::Server { .. })).unwrap();
-        let filled = Piece::Filled { name: "control.max_connections".into(), value: connections };
+        let filled = Piece::Filled { name: "limits.max_connections".into(), value: connections };
         let wanted = Argument { pieces: vec![Piece::Text("max_connections=".into()), filled] };
         prop_assert!(server.kind.command().unwrap().argv.contains(&wanted));
     }

@@ -25,6 +25,12 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("restore-drill", include_str!("../../../runbooks/restore-drill.toml")),
 ];
 
+/// The text of a shipped runbook.
+#[must_use]
+pub fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(own, _)| *own == name).map(|(_, text)| *text)
+}
+
 /// A word or name and where it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Located {

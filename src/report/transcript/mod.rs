@@ -107,7 +107,9 @@ impl Maker<'_> {
 /// Makes the document.
 pub(crate) fn document(run: &Run, entries: &[Entry], outputs: &Outputs<'_>, redact: &Redact<'_>) -> Document {
     let maker = Maker { run, entries, outputs, redact };
-    let mut sections = vec![summary(&maker), proof::proven(&maker), proof::not_proven(&maker), plan(&maker)];
+    let mut sections = vec![summary(&maker)];
+    sections.extend(decisions(&maker));
+    sections.extend([proof::proven(&maker), proof::not_proven(&maker), plan(&maker)]);
     sections.push(Section { is_step: false, heading: "Steps".into(), blocks: Vec::new() });
     sections.extend(steps::sections(&maker));
     sections.push(course(&maker));
@@ -138,6 +140,24 @@ fn summary(maker: &Maker<'_>) -> Section {
     pairs.push(maker.pair("plan's seal", &run.plan.seal.to_string()));
     pairs.push(maker.pair("journal's head", &format!("{} (entry {})", run.head, run.sequence)));
     section("What was asked for, and what came of it", vec![Block::Pairs(pairs)])
+}
+
+/// What people decided and wrote down, in order: the incident's timeline.
+fn decisions(maker: &Maker<'_>) -> Option<Section> {
+    let decided = |event: &RunEvent| {
+        matches!(
+            event,
+            RunEvent::GateAnswered { .. }
+                | RunEvent::DecisionMade { .. }
+                | RunEvent::StepResolved { .. }
+                | RunEvent::AbortRequested { .. }
+                | RunEvent::NoteWritten { .. }
+        )
+    };
+    let entries = maker.entries.iter().filter(|entry| decided(&entry.event));
+    let list: Vec<String> =
+        entries.map(|entry| maker.prose(&format!("{} {}", words::utc(entry.at), words::event(&entry.event)))).collect();
+    (!list.is_empty()).then(|| section("What people decided", vec![Block::List(list)]))
 }
 
 fn plan(maker: &Maker<'_>) -> Section {

@@ -75,6 +75,8 @@ fn step_sentence(step: &Step, state: &StepState) -> Option<String> {
                 format!("Step {id} failed{}", reason.map_or_else(why, |reason| format!(": {reason}")))
             }
             StepStatus::Unknown => format!("Nobody saw how step {id} ended{}", why()),
+            // What another choice would have led to says nothing about what was done.
+            StepStatus::Skipped if step.only_choice.is_some() => return None,
             StepStatus::Skipped => format!("Step {id} was skipped{}", why()),
             StepStatus::Aborted => format!("Step {id} was aborted"),
             StepStatus::Pending => format!("Step {id} never ran"),
@@ -98,9 +100,14 @@ fn is_decision(step: &Step) -> bool {
 }
 
 fn decided_by_people<'a>(maker: &'a Maker<'_>) -> impl Iterator<Item = String> + 'a {
-    maker.entries.iter().filter_map(|entry| match &entry.event {
+    maker.entries.iter().enumerate().filter_map(|(position, entry)| match &entry.event {
         RunEvent::StepResolved { step, answer: Resolution::Done, by, .. } => {
-            Some(format!("Step {step} counts as done because {} said so; nobody saw its outcome.", words::operator(by)))
+            let before = maker.entries[..position].iter().rev().find(|before| before.event.step() == Some(step));
+            let seen = match before.map(|before| &before.event) {
+                Some(RunEvent::StepUnknown { .. }) | None => "nobody saw its outcome",
+                Some(_) => "it had failed",
+            };
+            Some(format!("Step {step} counts as done because {} said so; {seen}.", words::operator(by)))
         }
         _ => None,
     })
