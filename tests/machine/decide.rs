@@ -328,3 +328,109 @@ fn an_empty_captured_value_reaches_nothing_destructive() {
     let remarks = &play.run.step(&id("restore")).unwrap().1.remarks;
     assert!(remarks.iter().any(|remark| remark.contains("goal.lsn is empty")), "{remarks:?}");
 }
+
+#[test]
+fn a_choice_past_what_is_held_cannot_be_given_beforehand() {
+    let mut play = Play::new();
+    play.fails = Some(id("wait"));
+    play.go();
+    let request = |via| Request::Decide {
+        step: id("inspect"),
+        sequence: 0,
+        seal: play.run.plan.seal,
+        choice: "give-up".into(),
+        values: BTreeMap::new(),
+        by: anna(),
+        via,
+    };
+    assert_eq!(answer(&play.run, &request(Via::CommandLine), 0), Err(Refusal::NotBeforehand(id("inspect"))));
+    assert!(answer(&play.run, &request(Via::Request), 0).is_ok());
+}
+
+#[test]
+fn a_decision_that_would_not_be_due_leads_past_nothing() {
+    let mut play = Play::new();
+    play.fails = Some(id("wait"));
+    play.go();
+    let position = play.run.plan.position(&id("inspect")).unwrap();
+    play.run.plan.steps[position].ruled_out = Some("not with these parameters".into());
+    assert!(matches!(play.choose("give-up", None), Err(Refusal::NotWaiting { .. })));
+    assert_eq!(ways_past(&play.run), []);
+}
+
+#[test]
+fn what_failed_and_was_called_done_proves_nothing() {
+    let mut play = Play::new();
+    let position = play.run.plan.position(&id("goal")).unwrap();
+    play.run.plan.steps[position].proves = vec!["lsn".into()];
+    play.run.plan.seal = seal(&play.run.plan);
+    let mut failing = play.run.clone();
+    failing.plan.steps[position].expect.insert("lsn".into(), Argument::text("0/99"));
+    failing.plan.seal = seal(&failing.plan);
+    let proven = |mut play: Play| {
+        play.go();
+        if play.status("goal") == StepStatus::Held {
+            play.resolve("goal", Resolution::Done);
+        }
+        play.decide("promote", None);
+        assert_eq!(play.outcome(), Some(RunOutcome::Done));
+        play.run.result.contains_key("goal.lsn")
+    };
+    assert!(proven(play));
+    assert!(!proven(Play { run: failing, goal: "0/10".into(), fails: None }));
+}
+
+#[test]
+fn what_still_ran_when_the_run_went_back_leaves_no_old_value() {
+    let mut play = Play::new();
+    play.go();
+    play.fail(&id("server"));
+    // It is asked once more while the server is held.
+    let position = play.run.plan.position(&id("goal")).unwrap();
+    play.run.steps[position].status = StepStatus::Running;
+    let event = play.choose("back", Some("0/8")).unwrap();
+    play.record(event);
+    let mut seen = well(&play.run.plan.steps[position]);
+    seen.captures.insert("lsn".into(), "0/66".into());
+    let event = judge(&play.run, &id("goal"), seen).unwrap();
+    play.record(event);
+    assert_eq!((play.status("goal"), play.run.values.get("goal.lsn")), (StepStatus::Pending, None));
+}
+
+#[test]
+fn what_a_failed_attempt_captured_is_not_put_in_before_the_next() {
+    let mut play = Play::new();
+    let position = play.run.plan.position(&id("goal")).unwrap();
+    play.run.plan.steps[position].expect.insert("lsn".into(), Argument::text("0/99"));
+    play.run.plan.seal = seal(&play.run.plan);
+    play.go();
+    assert_eq!((play.status("goal"), play.run.values["goal.lsn"].as_str()), (StepStatus::Held, "0/10"));
+    play.goal = "0/99".into();
+    play.resolve("goal", Resolution::Again);
+    assert_eq!(play.asked(), "0/99");
+}
+
+#[test]
+fn a_gate_that_waits_is_passed_over_when_the_work_is_given_up() {
+    let mut play = Play::new();
+    play.fails = Some(id("wait"));
+    play.go();
+    let position = play.run.plan.position(&id("gate")).unwrap();
+    play.run.steps[position].status = StepStatus::Waiting;
+    let event = play.choose("give-up", None).unwrap();
+    play.record(event);
+    assert_eq!(play.status("gate"), StepStatus::Skipped);
+}
+
+#[test]
+fn what_runs_when_the_run_goes_back_ends_before_anything_is_begun() {
+    let mut play = Play::new();
+    play.fails = Some(id("wait"));
+    play.go();
+    let position = play.run.plan.position(&id("wait")).unwrap();
+    let event = play.choose("back", Some("0/8")).unwrap();
+    play.run.steps[position].status = StepStatus::Running;
+    play.run.steps[play.run.plan.position(&id("server")).unwrap()].status = StepStatus::Held;
+    play.record(event);
+    assert_eq!(next(&play.run, None), Next::Wait);
+}

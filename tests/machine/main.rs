@@ -6,16 +6,18 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
 
 mod answer;
+mod choosers;
 mod decide;
 mod judge;
 #[path = "../known_facts/mod.rs"]
 mod known_facts;
 mod next;
 mod plans;
+mod promises;
 mod support;
 mod world;
 
-use lifeboat::domain::event::{RunEvent, RunOutcome};
+use lifeboat::domain::event::{Entry, RunEvent, RunOutcome};
 use lifeboat::domain::run::Run;
 use lifeboat::domain::status::StepStatus;
 use lifeboat::planning::machine;
@@ -97,6 +99,31 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(some_cases())]
+
+    #[test]
+    fn whatever_happens_to_the_shipped_recovery_in_place_the_promises_hold(
+        chance in any_chance(0..4, 1200),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 2),
+    ) {
+        let mut world = World::new(&plans::recovery(), chance);
+        world.live();
+        any_beginning_goes_on(&world, &cuts);
+    }
+}
+
+#[test]
+fn the_shipped_recovery_in_place_ends_promoted_when_all_goes_well() {
+    let mut world = World::new(&plans::recovery(), Chance::none());
+    world.live();
+    assert_eq!(world.run.ended.map(|(outcome, _)| outcome), Some(RunOutcome::Done));
+    assert!(!world.left_servers);
+    assert_eq!(world.run.choice_at(&plans::id("inspect")), Some(&plans::id("promote")));
+    assert_eq!(world.run.step(&plans::id("promote")).unwrap().1.status, StepStatus::Done);
+    assert_eq!(world.run.step(&plans::id("put-back")).unwrap().1.status, StepStatus::Skipped);
+}
+
 #[test]
 fn the_shipped_drill_is_done_when_all_goes_well() {
     let mut world = World::new(&plans::drill(), Chance::none());
@@ -108,6 +135,10 @@ fn the_shipped_drill_is_done_when_all_goes_well() {
     assert_eq!(world.run.result["control.system_identifier"], "7561840291");
 }
 
+fn position_of(world: &World, entry: &Entry) -> usize {
+    world.states.iter().position(|run| run.sequence == entry.sequence).unwrap()
+}
+
 /// The worlds are not tame: what the promises speak of does happen in them.
 #[test]
 fn the_worlds_are_wild_enough() {
@@ -115,7 +146,7 @@ fn the_worlds_are_wild_enough() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let mut seen: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
-    for _ in 0..1200 {
+    for _ in 0..1600 {
         let (plan, chance) = (plans::any_plan(), any_chance(1..24, 160)).new_tree(&mut runner).unwrap().current();
         let mut world = World::new(&plan, chance);
         world.live();
@@ -139,6 +170,19 @@ fn the_worlds_are_wild_enough() {
                     }
                 }
                 RunEvent::GateAnswered { via, .. } => count(format!("answered {via:?}")),
+                RunEvent::DecisionMade { opening, choice, via, .. } => {
+                    let past = if *opening == 0 { "past what is held" } else { "at the decision" };
+                    count(format!("chosen {choice} {past}"));
+                    count(format!("chosen {via:?}"));
+                }
+                RunEvent::StepResolved { answer, seal, .. } => {
+                    let before = &world.states[position_of(&world, entry) - 1];
+                    let status = before.step(entry.event.step().unwrap()).unwrap().1.status;
+                    count(format!("resolved {} {answer:?}", status.word()));
+                    if seal.is_some() {
+                        count("a server is started again".into());
+                    }
+                }
                 RunEvent::RunEnded { outcome, .. } => count(format!("ended {outcome:?}")),
                 _ => {}
             }
@@ -179,6 +223,32 @@ fn the_worlds_are_wild_enough() {
         "refused: aborting",
         "refused: beforehand",
         "refused: no gate waits",
+        "decision_made",
+        "chosen on at the decision",
+        "chosen back at the decision",
+        "chosen further at the decision",
+        "chosen give-up at the decision",
+        "chosen back past what is held",
+        "chosen further past what is held",
+        "chosen give-up past what is held",
+        "chosen Terminal",
+        "chosen CommandLine",
+        "resolved held Again",
+        "resolved held Done",
+        "resolved held Abort",
+        "resolved unknown Again",
+        "a server is started again",
+        "refused: chosen beforehand",
+        "refused: no decision waits",
+        "refused: leads nowhere now",
+        "refused: choice for another plan",
+        "refused: no such choice",
+        "refused: stale choice",
+        "refused: value that is not asked for",
+        "refused: value is missing",
+        "refused: value can't be read",
+        "refused: no such decision",
+        "refused: a gate is no decision",
     ];
     let rare: Vec<&str> = expected.into_iter().filter(|what| seen.get(*what).copied().unwrap_or(0) < 5).collect();
     assert!(rare.is_empty(), "hardly ever seen: {rare:?} in {seen:#?}");

@@ -1,7 +1,7 @@
 //! A world for the machine to act in: processes that end in any way, runners that are killed, people who answer
 //! rightly and wrongly, facts that change. It does what `engine::runner` does with what it is told, and watches.
 
-use crate::plans;
+use crate::{plans, promises};
 use chrono::DateTime;
 use lifeboat::domain::digest::Digest;
 use lifeboat::domain::event::{
@@ -13,7 +13,6 @@ use lifeboat::domain::plan::{CaptureFrom, Plan, Step, StepId, StepKind, When};
 use lifeboat::domain::run::Run;
 use lifeboat::domain::status::StepStatus;
 use lifeboat::planning::machine::{self, Next, Observed, Refusal, Request, Seen};
-use lifeboat::planning::plan::seal;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where chance comes from. When it is used up the world turns kind: everything ends well.
@@ -44,7 +43,7 @@ impl Chance {
     }
 
     /// A number below `bound`; 0, the kindest, when chance is used up.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.bytes.next().unwrap_or(0)) % bound
     }
 }
@@ -58,6 +57,8 @@ pub(crate) enum How {
     NotStarted,
     Unwritten,
     BadAnswer,
+    /// With captured values that are empty.
+    Empty,
 }
 
 /// What is physically there of a step that was started.
@@ -136,6 +137,10 @@ fn seen(step: &Step, how: How) -> Seen {
         How::BadCode if is_command => seen.outcome = Some(exit(Exit::Code(1))),
         How::Killed if is_command => seen.outcome = Some(exit(Exit::Signal(9))),
         How::NotStarted if is_command => seen.outcome = Some(exit(Exit::NotStarted(2))),
+        How::Empty => {
+            seen.captures = seen.captures.into_keys().map(|name| (name, String::new())).collect();
+            seen.output.clear();
+        }
         _ => {
             seen.captures = seen.captures.into_keys().map(|name| (name, "other".to_owned())).collect();
             seen.output = b"other".to_vec();
@@ -152,12 +157,14 @@ pub(crate) struct World {
     /// The run right after each entry, as the runner had it.
     pub(crate) states: Vec<Run>,
     pub(crate) facts: Facts,
-    chance: Chance,
+    pub(crate) chance: Chance,
     processes: BTreeMap<StepId, Process>,
     reading: Option<StepId>,
     fresh: Option<(StepId, Facts)>,
     /// Steps that may be started once more, since the entry that allows it.
-    may_repeat: BTreeSet<StepId>,
+    pub(crate) may_repeat: BTreeSet<StepId>,
+    /// The newest captured value of each name.
+    pub(crate) newest: BTreeMap<String, String>,
     /// Servers that nobody stopped: only a person could end the run.
     pub(crate) left_servers: bool,
     /// Requests that were refused, by kind.
@@ -185,9 +192,10 @@ impl World {
             fresh: None,
             may_repeat: run
                 .each()
-                .filter(|(_, state)| state.status == StepStatus::Pending)
+                .filter(|(_, state)| state.status == StepStatus::Pending || state.again)
                 .map(|(step, _)| step.id.clone())
                 .collect(),
+            newest: promises::newest(&journal),
             left_servers: false,
             refused: BTreeMap::new(),
             run,
@@ -256,8 +264,14 @@ impl World {
             RunEvent::StepInterrupted { step, .. } | RunEvent::StepResolved { step, answer: Resolution::Again, .. } => {
                 self.may_repeat.insert(step.clone());
             }
+            RunEvent::DecisionMade { via: Via::CommandLine, opening, .. } => {
+                assert_eq!(*opening, 1, "chosen beforehand, and nobody could know of it");
+            }
             RunEvent::GateOpened { step, opening, facts, drift, .. } => {
-                let before = self.run.step(step).and_then(|(_, state)| state.gate.as_ref());
+                // When the run has gone back behind it, it opens anew.
+                let state =
+                    self.run.step(step).map(|(_, state)| state).filter(|state| state.status != StepStatus::Pending);
+                let before = state.and_then(|state| state.gate.as_ref());
                 let reviewed = before.map_or(&self.run.plan.facts, |gate| &gate.facts);
                 assert_eq!(*drift, reviewed.drift(facts), "opening {opening} says what changed since it was reviewed");
             }
@@ -267,11 +281,10 @@ impl World {
             _ => {}
         }
         let entry = numbered(self.run.sequence + 1, event);
+        let before = self.run.clone();
         let applied = self.run.apply(&entry);
         assert_eq!(applied, Ok(()), "an illegal event: {:?}", entry.event);
-        if matches!(entry.event, RunEvent::PlanAmended { .. }) {
-            assert_eq!(seal(&self.run.plan), self.run.plan.seal, "the seal is that of the plan as it is");
-        }
+        self.keeps_values_and_seal(&before, &entry.event);
         self.journal.push(entry);
         self.states.push(self.run.clone());
     }
@@ -313,11 +326,18 @@ impl World {
             let before = self.run.plan.position(&other.id).unwrap() < position;
             assert!(settled || !before, "{id} is started before {} has ended", other.id);
             assert_ne!(state.status, StepStatus::Unknown, "{id} is started while {} is unknown", other.id);
-            if let (StepKind::Stop { server, .. }, StepStatus::Done) = (&other.kind, state.status) {
+            assert_ne!(state.status, StepStatus::Held, "{id} is started while {} is held", other.id);
+            let ends_by_itself = !matches!(other.kind, StepKind::Server { .. }) || state.status == StepStatus::Running;
+            assert!(!(state.status.is_active() && ends_by_itself), "{id} is started beside {}", other.id);
+            if let (StepKind::Stop { server, .. }, StepStatus::Done) = (&other.kind, state.status)
+                && self.last_start(&other.id) > self.last_start(server)
+            {
                 assert!(!self.processes.contains_key(server), "{id} is started while {server} is still ending");
             }
         }
+        assert_eq!(self.not_chosen(step), None, "{id} is not chosen");
         if step.destructive {
+            assert_eq!(step.filled_empty(), None, "{id} can't be undone, and a value of it is empty");
             let gate = self.run.gate_before(position).expect("a gate stands before what can't be undone");
             let gate = &self.run.plan.steps[gate].id;
             let last = |wanted: fn(&RunEvent) -> bool| {
@@ -326,6 +346,8 @@ impl World {
             let opened = last(|event| matches!(event, RunEvent::GateOpened { .. })).expect("its gate was opened");
             let answered = last(|event| matches!(event, RunEvent::GateAnswered { .. })).expect("its gate was answered");
             assert!(opened < answered, "its gate has opened again and waits");
+            let back = self.last_way_back_behind(gate);
+            assert!(back.is_none_or(|back| back < answered), "it was answered before the run went back behind it");
             let RunEvent::GateOpened { seal, facts, .. } = &self.journal[opened].event else { unreachable!() };
             assert_eq!(*seal, self.run.plan.seal, "another plan was approved");
             let (of, now) = fresh.expect("facts were read right before");
@@ -340,7 +362,12 @@ impl World {
         let Some(_) = self.processes.remove(id) else { return };
         let (step, state) = self.run.step(id).unwrap();
         assert!(state.status.is_active());
-        let (step, found) = (step.clone(), seen(step, how));
+        let (step, mut found) = (step.clone(), seen(step, how));
+        // What is asked again may have another answer.
+        if how == How::Well && step.expect.is_empty() && self.chance.below(2) == 1 {
+            let attempt = state.attempt;
+            found.captures.values_mut().for_each(|value| *value = format!("{value}-{attempt}"));
+        }
         let observed = match how {
             How::Unwritten => Observed::Gone(vec!["nobody wrote it down".into()]),
             _ => Observed::Ended(found.clone()),
@@ -418,7 +445,7 @@ impl World {
             return;
         }
         let id = alive[self.chance.below(alive.len())].clone();
-        let bad = [How::BadCode, How::Killed, How::NotStarted, How::Unwritten, How::BadAnswer];
+        let bad = [How::BadCode, How::Killed, How::NotStarted, How::Unwritten, How::BadAnswer, How::Empty];
         let how = if self.chance.strikes() { bad[self.chance.below(bad.len())] } else { How::Well };
         self.end(&id, how);
     }
@@ -449,12 +476,12 @@ impl World {
         }
     }
 
-    fn ask(&mut self, request: &Request, living: usize) {
+    pub(crate) fn ask(&mut self, request: &Request, living: usize) {
         let event = machine::answer(&self.run, request, living).expect("a right answer is granted");
         self.record(event);
     }
 
-    fn refuse(&mut self, request: &Request, living: usize, kind: &'static str) {
+    pub(crate) fn refuse(&mut self, request: &Request, living: usize, kind: &'static str) {
         let found = machine::answer(&self.run, request, living);
         assert!(found.is_err(), "{kind}: {request:?} gave {found:?}");
         *self.refused.entry(kind).or_default() += 1;
@@ -468,12 +495,13 @@ impl World {
         Some(Request::Approve { step, sequence: gate.sequence, seal: gate.seal, answer, by: anna(), via })
     }
 
+    /// A step about which a person decides.
     fn unknown(&self) -> Option<StepId> {
-        self.run.unknown().next().map(|(step, _)| step.id.clone())
+        self.run.unknown().chain(self.run.held()).next().map(|(step, _)| step.id.clone())
     }
 
     fn somebody_asks(&mut self) {
-        if self.run.aborting {
+        if self.run.aborting || (self.chance.below(2) == 0 && self.somebody_chooses()) {
             return;
         }
         let abort = Request::Abort { by: anna(), reason: "enough".into() };
@@ -481,6 +509,7 @@ impl World {
             (7, ..) => self.ask(&abort, 0),
             (6, ..) => self.ask(&Request::Note { by: anna(), text: "a note".into() }, 0),
             (choice, Some(step), _) => {
+                // The same for a step that is held.
                 let answers = [Resolution::Done, Resolution::Again, Resolution::Again, Resolution::Abort];
                 self.ask(&Request::Resolve { step, answer: answers[choice % 4], by: anna() }, 0);
             }
@@ -512,13 +541,15 @@ impl World {
         }
         let resolve = |step, answer| Request::Resolve { step, answer, by: anna() };
         self.refuse(&resolve(nowhere, Resolution::Again), 0, "no such step");
-        if self.run.step(&some_step).unwrap().1.status != StepStatus::Unknown {
+        let status = self.run.step(&some_step).unwrap().1.status;
+        if !matches!(status, StepStatus::Unknown | StepStatus::Held) {
             self.refuse(&resolve(some_step, Resolution::Done), 0, "not unknown");
         }
         if let Some(step) = self.unknown() {
             self.refuse(&resolve(step.clone(), Resolution::Again), 2, "alive");
             self.refuse(&resolve(step, Resolution::Done), 1, "alive");
         }
+        self.somebody_chooses_wrongly();
         if self.run.aborting {
             self.refuse(&Request::Abort { by: anna(), reason: String::new() }, 0, "aborting");
         }
@@ -537,7 +568,7 @@ impl World {
         if let Some(step) = self.unknown() {
             return self.ask(&Request::Resolve { step, answer: Resolution::Done, by: anna() }, 0);
         }
-        if let Some(request) = self.right(Via::Terminal) {
+        if let Some(request) = self.right(Via::Terminal).or_else(|| self.choice_that_leads_on()) {
             return self.ask(&request, 0);
         }
         if self.a_server_is_ready() {
@@ -573,6 +604,7 @@ impl World {
         let expected = match (self.run.aborting, self.run.failed) {
             (true, _) => RunOutcome::Aborted,
             (false, true) => RunOutcome::Failed,
+            (false, false) if self.was_given_up() => RunOutcome::Aborted,
             (false, false) => RunOutcome::Done,
         };
         assert_eq!(outcome, expected);
@@ -580,7 +612,8 @@ impl World {
             assert!(!state.status.is_active(), "{} is {}", step.id, state.status.word());
             let settled = matches!(state.status, StepStatus::Done | StepStatus::Failed | StepStatus::Skipped);
             assert!(settled || self.run.aborting, "{} is {}", step.id, state.status.word());
-            let failed = state.status == StepStatus::Failed;
+            // What was held and left for another way on has failed, and the run has not.
+            let failed = state.status == StepStatus::Failed && !step.hold;
             assert!(!failed || self.run.failed, "{} failed and the run did not", step.id);
         }
         for name in self.run.result.keys() {

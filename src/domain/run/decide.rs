@@ -71,7 +71,8 @@ impl Run {
         for state in &mut self.steps[..position] {
             match state.status {
                 StepStatus::Held => state.status = StepStatus::Failed,
-                StepStatus::Pending => {
+                // A gate that waits as well: what it asks about is not done any more.
+                StepStatus::Pending | StepStatus::Waiting => {
                     state.status = StepStatus::Skipped;
                     state.remarks.push(format!("'{choice}' was chosen before it was due"));
                 }

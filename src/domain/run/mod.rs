@@ -9,10 +9,10 @@ use crate::domain::event::{
     Entry, Host, JOURNAL_VERSION, Operator, Resolution, RunEvent, RunId, RunOutcome, StepResult, Via,
 };
 use crate::domain::facts::{Drift, Facts};
-use crate::domain::plan::{Plan, Step, StepId, StepKind};
+use crate::domain::plan::{Plan, Step, StepId, StepKind, is_of};
 use crate::domain::status::{self, StepStatus};
 use chrono::{DateTime, FixedOffset};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// An entry that can't follow what came before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -257,7 +257,8 @@ impl Run {
                 check_attempt(id, state, *attempt)?;
                 state.ended = Some(entry.at);
                 state.result = Some(result.clone());
-                for (name, value) in &result.captures {
+                // What is due again captures anew: its old values must not be put in meanwhile.
+                for (name, value) in result.captures.iter().filter(|_| !state.again) {
                     self.values.insert(format!("{id}.{name}"), value.clone());
                 }
                 self.failed |= next == StepStatus::Failed;
@@ -275,6 +276,11 @@ impl Run {
                 check_attempt(id, state, *attempt)?;
                 state.ended = Some(entry.at);
                 self.aborting |= *answer == Resolution::Abort;
+                if *answer == Resolution::Again {
+                    // What the failed attempt captured must not be put in before it is captured anew.
+                    let own = BTreeSet::from([id.clone()]);
+                    self.values.retain(|name, _| !is_of(name, &own));
+                }
                 if let (Resolution::Again, Some((first, last))) = (answer, self.goes_back_with(position)) {
                     self.go_back(first, last);
                     self.plan.seal = seal.unwrap_or(self.plan.seal);

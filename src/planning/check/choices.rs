@@ -1,6 +1,6 @@
 //! Decisions: where a choice leads, and that what depends on it can come true.
 
-use crate::domain::plan::StepId;
+use crate::domain::plan::{Asked, StepId};
 use crate::planning::check::Lint;
 use crate::planning::runbook::{Action, ChoiceTemplate, Located, OnlyChoiceTemplate, RunbookStep, nearest};
 
@@ -28,15 +28,47 @@ impl Lint<'_> {
             if choices[..index].iter().any(|other| other.id.text == choice.id.text) {
                 self.problem(choice.id.at, format!("a second choice '{}'", choice.id.text), "give each its own name");
             }
-            let Some(back_to) = &choice.back_to else { continue };
+            let Some(back_to) = &choice.back_to else {
+                self.target_is_read(position, position, choice);
+                continue;
+            };
             if choice.gives_up {
                 let what = format!("choice '{}' gives up and leads back", choice.id.text);
                 self.problem(back_to.at, what, "what gives up leads on to the end: leave out back_to");
             }
             match self.runbook.steps[..position].iter().position(|earlier| earlier.id.as_str() == back_to.text) {
-                Some(first) => self.servers_end(first, position, choice),
+                Some(first) => {
+                    self.servers_end(first, position, choice);
+                    self.nothing_is_released(first, position, choice);
+                    self.target_is_read(first, position, choice);
+                }
                 None => self.no_such_step(position, back_to),
             }
+        }
+    }
+
+    /// What is handed back to its manager is not the run's any more: nothing can stop it on the way.
+    fn nothing_is_released(&mut self, first: usize, position: usize, choice: &ChoiceTemplate) {
+        for step in &self.runbook.steps[first..position] {
+            if step.action.command().is_some_and(|command| command.release) {
+                let what = format!(
+                    "choice '{}' leads back to before step '{}', which starts what outlives the run",
+                    choice.id.text, step.id
+                );
+                self.problem(step.at, what, "put what is released behind the last way back");
+            }
+        }
+    }
+
+    /// A target that is given with a choice is read by the check that works it out, on the way back to the decision.
+    fn target_is_read(&mut self, first: usize, position: usize, choice: &ChoiceTemplate) {
+        let reads = |step: &RunbookStep| {
+            matches!(&step.action, Action::Check { check, .. } if check.text == "recovery-goal")
+                && step.only_choice.as_ref().is_none_or(|only| only.is.iter().any(|is| is.text == choice.id.text))
+        };
+        if choice.asks.contains(&Asked::Target) && !self.runbook.steps[first..position].iter().any(reads) {
+            let what = format!("choice '{}' asks for a target that no step on its way reads", choice.id.text);
+            self.problem(choice.id.at, what, "lead back to a check 'recovery-goal', or leave out asks");
         }
     }
 

@@ -104,8 +104,10 @@ pub enum Refusal {
     /// The answer is wrong.
     #[error("the answer is not what the gate asks for, to the letter; nothing was approved")]
     WrongAnswer,
-    /// Given beforehand, but facts changed.
-    #[error("gate '{0}' shows changed facts: an answer given beforehand does not count for it, a person has to look")]
+    /// Given beforehand, but facts changed, or a step has failed that nobody could know of.
+    #[error(
+        "'{0}' shows what nobody knew beforehand: an answer given then does not count for it, a person has to look"
+    )]
     NotBeforehand(StepId),
     /// The step is no decision, or has no such choice.
     #[error("'{step}' has no choice '{choice}': it has {known}")]
@@ -253,7 +255,12 @@ fn decided(run: &Run, request: &Request) -> Result<RunEvent, Refusal> {
             }
             gate.opening
         }
-        (_, StepStatus::Pending) if run.held().next().is_some() => 0,
+        (_, StepStatus::Pending) if may_be_met(run, step) => {
+            if *via == Via::CommandLine {
+                return Err(Refusal::NotBeforehand(id.clone()));
+            }
+            0
+        }
         _ => return Err(Refusal::NotWaiting { step: id.clone(), status: state.status.word() }),
     };
     if run.plan.seal != *shown {
@@ -276,13 +283,18 @@ fn known_choice<'s>(step: &'s Step, choice: &str) -> Result<&'s Choice, Refusal>
     })
 }
 
-/// The choices that lead past what is held now, with their decisions.
+/// The choices that can be taken now, with their decisions: those of an open one, and those that lead past what is held.
 #[must_use]
 pub fn ways_past(run: &Run) -> Vec<(&Step, &Choice)> {
     let mut ways = Vec::new();
     for (position, (step, state)) in run.each().enumerate() {
         let StepKind::Decision { choices, .. } = &step.kind else { continue };
-        if !matches!(state.status, StepStatus::Pending | StepStatus::Waiting) || step.ruled_out.is_some() {
+        let can_be_taken = match state.status {
+            StepStatus::Waiting => true,
+            StepStatus::Pending => may_be_met(run, step),
+            _ => false,
+        };
+        if !can_be_taken {
             continue;
         }
         let open = |choice: &&Choice| {
@@ -292,6 +304,11 @@ pub fn ways_past(run: &Run) -> Vec<(&Step, &Choice)> {
         ways.extend(choices.iter().filter(open).map(|choice| (step, choice)));
     }
     ways
+}
+
+/// A decision that has not opened can be taken while a step is held, when it would be due if the run came to it.
+fn may_be_met(run: &Run, step: &Step) -> bool {
+    run.held().next().is_some() && step.ruled_out.is_none() && run.not_chosen(step).is_none()
 }
 
 /// While a step is held only a way back to before it, or giving up, leads anywhere.

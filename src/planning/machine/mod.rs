@@ -10,7 +10,7 @@ mod judge;
 pub use answer::{Refusal, Request, answer, ways_past};
 pub use judge::{Observed, Seen, judge, taken_over};
 
-use crate::domain::event::{RunEvent, RunOutcome};
+use crate::domain::event::{RunEvent, RunOutcome, Verdict};
 use crate::domain::facts::Facts;
 use crate::domain::plan::{Step, StepId, StepKind, When};
 use crate::domain::run::{GateState, Run, StepState};
@@ -65,6 +65,10 @@ pub fn next(run: &Run, facts: Option<(&StepId, &Facts)>) -> Next {
     }
     if let Some((values, seal)) = amend(&run.plan, &run.values) {
         return Next::Record(RunEvent::PlanAmended { values, seal });
+    }
+    // Also one that stands later: the run may have gone back while it ran.
+    if run.each().any(|(_, state)| state.status == StepStatus::Running) {
+        return Next::Wait;
     }
     for (position, (step, state)) in run.each().enumerate() {
         match state.status {
@@ -202,8 +206,10 @@ fn open(run: &Run, gate: &StepId, before: Option<&GateState>, approved: &Facts, 
 fn end(run: &Run, outcome: RunOutcome) -> Next {
     let mut result = BTreeMap::new();
     for (step, state) in run.each().filter(|(_, state)| state.status == StepStatus::Done) {
+        // A step that failed and was then called done by a person proves nothing.
+        let seen = state.result.as_ref().filter(|result| result.verdict == Verdict::Done);
         for name in &step.proves {
-            if let Some(value) = state.result.as_ref().and_then(|result| result.captures.get(name)) {
+            if let Some(value) = seen.and_then(|result| result.captures.get(name)) {
                 result.insert(format!("{}.{name}", step.id), value.clone());
             }
         }
