@@ -5,7 +5,7 @@
 //! script asks for it.
 
 use crate::domain::plan::{
-    Argument, CaptureFrom, Choice, CommandLine, Milestone, Piece, Plan, Shown, Step, StepKind, When,
+    Argument, CaptureFrom, Choice, CommandLine, Milestone, OnlyChoice, Piece, Plan, Shown, Step, StepKind, When,
 };
 use crate::domain::text::clean;
 use crate::report::choice::choice_text;
@@ -130,6 +130,10 @@ impl Script {
             When::Always => ":",
             When::Failure => "[ \"$failed\" -ne 0 ]",
         };
+        let when = match &step.only_choice {
+            Some(only) => format!("{when} && {}", chosen(only)),
+            None => when.to_owned(),
+        };
         match &step.only_after {
             Some(after) => self.line(&format!("if {when} && [ -n \"${{{}:-}}\" ]; then", began(after.as_str()))),
             None => self.line(&format!("if {when}; then")),
@@ -150,6 +154,7 @@ impl Script {
                 let question = format!("verify '{check}': does it hold? [yes] ");
                 self.line(&format!("ask {}", quote(&clean(&question))));
                 self.line(&format!("[ \"$reply\" = yes ] || {}", failure(step, "'not verified'")));
+                self.answers(step, awaited);
             }
             StepKind::Command { command } | StepKind::Sql { command } => self.command(step, command, awaited),
             StepKind::Stop { server, command } => {
@@ -165,7 +170,7 @@ impl Script {
             StepKind::Server { command } => self.server(step, command),
             StepKind::Wait { server, until } => self.wait(step, server.as_str(), *until),
             StepKind::Gate { answer, shows } => self.gate(answer, shows),
-            StepKind::Decision { shows, choices } => self.decision(shows, choices),
+            StepKind::Decision { shows, choices } => self.decision(step, shows, choices),
             StepKind::Note { text } => self.line(&format!("printf '%s\\n' {}", word(text))),
         }
     }
@@ -182,7 +187,7 @@ impl Script {
     }
 
     /// A script goes on in one direction only: where a choice leads back, the person does that by hand.
-    fn decision(&mut self, shows: &[Shown], choices: &[Choice]) {
+    fn decision(&mut self, step: &Step, shows: &[Shown], choices: &[Choice]) {
         for shown in shows {
             self.line(&format!("printf '   %-14s %s\\n' {} {}", quote(&clean(&shown.label)), word(&shown.value)));
         }
@@ -196,6 +201,20 @@ impl Script {
             "case \"$reply\" in {}) ;; *) echo 'nothing chosen: nothing more is done' >&2; exit 3 ;; esac",
             names.join("|")
         ));
+        self.line(&format!("{}=$reply", choice_variable(step.id.as_str())));
+    }
+
+    /// What a check would have answered and later steps need: a person has to find it out. Nothing goes on with an empty
+    /// value.
+    fn answers(&mut self, step: &Step, awaited: &BTreeSet<&str>) {
+        for capture in &step.captures {
+            let name = format!("{}.{}", step.id, capture.name);
+            if awaited.contains(name.as_str()) {
+                self.line(&format!("ask {}", quote(&format!("Value of {name}: "))));
+                self.line("[ -n \"$reply\" ] || { echo 'no value: nothing more is done' >&2; exit 3; }");
+                self.line(&format!("{}=$reply", variable(&name)));
+            }
+        }
     }
 
     fn server(&mut self, step: &Step, command: &CommandLine) {
@@ -281,6 +300,21 @@ impl Script {
 
 fn began(step: &str) -> String {
     format!("began_{}", variable(step))
+}
+
+fn choice_variable(decision: &str) -> String {
+    format!("choice_{}", variable(decision))
+}
+
+/// Whether a step is due after what was typed at its decision. What is due only on the way back never is in a script.
+fn chosen(only: &OnlyChoice) -> String {
+    let variable = choice_variable(only.step.as_str());
+    let mut tests: Vec<String> =
+        only.is.iter().map(|choice| format!("[ \"${{{variable}:-}}\" = {} ]", quote(choice.as_str()))).collect();
+    if only.first {
+        tests.push(format!("[ -z \"${{{variable}:-}}\" ]"));
+    }
+    if tests.is_empty() { "false".to_owned() } else { format!("{{ {}; }}", tests.join(" || ")) }
 }
 
 fn log(server: &str) -> String {
@@ -429,5 +463,58 @@ mod tests {
         assert_eq!(run(&script(vec![step("foreign", print("PGHOST"))])).status.code(), Some(1));
         let gate = step("gate", StepKind::Gate { answer: "main".into(), shows: Vec::new() });
         assert_eq!(run(&script(vec![gate])).status.code(), Some(3), "no answer, no approval");
+    }
+
+    /// Only what belongs to the choice that was typed is done, and nothing with a value that nobody gave.
+    #[test]
+    fn a_choice_leads_one_way_only() {
+        let choice = |id: &str, back_to: Option<&str>| Choice {
+            id: StepId::new(id).unwrap(),
+            title: id.into(),
+            back_to: back_to.map(|step| StepId::new(step).unwrap()),
+            asks: Vec::new(),
+            gives_up: id == "give-up",
+        };
+        let echo = |text: &str| command(vec![Argument::text("/bin/echo"), Argument::text(text)]);
+        let after = |id: &str, is: &[&str], first: bool| {
+            let mut step = step(id, echo(&format!("did {id}")));
+            let is = is.iter().map(|choice| StepId::new(choice).unwrap()).collect();
+            step.only_choice = Some(OnlyChoice { step: StepId::new("inspect").unwrap(), is, first });
+            step
+        };
+        let choices = vec![choice("promote", None), choice("back", Some("restore")), choice("give-up", None)];
+        let inspect = step("inspect", StepKind::Decision { shows: Vec::new(), choices });
+        let mut goal = step("goal", StepKind::Check { check: "any".into(), with: BTreeMap::new() });
+        goal.captures = vec![Capture { name: "lsn".into(), from: CaptureFrom::Answer }];
+        let wants = Argument { pieces: vec![Piece::Capture("goal.lsn".into())] };
+        let uses = step("uses", command(vec![Argument::text("/bin/echo"), wants]));
+        let steps = vec![
+            goal,
+            uses,
+            after("restore", &["back"], true),
+            after("stop-first", &["back"], false),
+            inspect,
+            after("final", &["promote"], false),
+            after("undo", &["give-up"], false),
+        ];
+        let text = script(steps);
+        let did = |typed: &str| {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", &text])
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            std::io::Write::write_all(&mut child.stdin.take().unwrap(), typed.as_bytes()).unwrap();
+            let output = child.wait_with_output().unwrap();
+            let said = String::from_utf8(output.stdout).unwrap();
+            let done: Vec<String> = said.lines().filter(|line| line.starts_with("did ")).map(str::to_owned).collect();
+            (done, output.status.code())
+        };
+        assert_eq!(did("yes\n0/10\npromote\n"), (vec!["did restore".into(), "did final".into()], Some(0)));
+        assert_eq!(did("yes\n0/10\ngive-up\n"), (vec!["did restore".into(), "did undo".into()], Some(0)));
+        assert_eq!(did("yes\n0/10\nback\n"), (vec!["did restore".into()], Some(3)));
+        assert_eq!(did("yes\n\n"), (Vec::new(), Some(3)), "an empty value goes nowhere");
     }
 }
