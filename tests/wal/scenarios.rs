@@ -136,7 +136,8 @@ pub(crate) const HONEST: [&str; 10] = [
      UPDATE counters SET n = n + 1; UPDATE counters SET n = n + 1; SELECT pg_create_restore_point('noon') \\g /dev/null\n",
 ];
 
-/// The tables, filled. `:schema` is made and comes first in the search path.
+/// The tables, filled, the large ones with `:factor` times as many rows. `:schema` is made and comes first in the search
+/// path.
 pub(crate) const TABLES: &str = "
 CREATE SCHEMA :schema; SET search_path = :schema;
 CREATE TABLE customers (id serial PRIMARY KEY, mail text);
@@ -146,9 +147,9 @@ CREATE TABLE documents (id serial PRIMARY KEY, body text);
 ALTER TABLE documents ALTER COLUMN body SET STORAGE external;
 CREATE TABLE queue (n int);
 CREATE TABLE counters (k int PRIMARY KEY, n int);
-INSERT INTO customers (mail) SELECT 'customer' || n FROM generate_series(1, 1000) n;
-INSERT INTO orders (customer, total) SELECT 1 + n % 1000, n FROM generate_series(1, 3000) n;
-INSERT INTO payments (amount) SELECT n FROM generate_series(1, 3000) n;
+INSERT INTO customers (mail) SELECT 'customer' || n FROM generate_series(1, 1000 * :factor) n;
+INSERT INTO orders (customer, total) SELECT 1 + n % 1000, n FROM generate_series(1, 3000 * :factor) n;
+INSERT INTO payments (amount) SELECT n FROM generate_series(1, 3000 * :factor) n;
 INSERT INTO documents (body) SELECT repeat(n::text, 3000) FROM generate_series(1, 50) n;
 INSERT INTO queue SELECT generate_series(1, 10);
 SELECT format('CREATE TABLE t%s AS SELECT n FROM generate_series(1, 300) n', to_char(n, 'FM00'))

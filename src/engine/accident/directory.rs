@@ -35,6 +35,10 @@ impl DirectorySource {
         for entry in std::fs::read_dir(directory).map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.path();
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            // A pipe of that name would be waited for.
+            if !path.metadata().is_ok_and(|file| file.is_file()) {
+                continue;
+            }
             if let Ok(segment) = WalSegment::parse(name) {
                 named.insert(segment, path);
             } else if let Some(segment) = name.strip_suffix(".partial").and_then(|name| WalSegment::parse(name).ok()) {
@@ -142,4 +146,50 @@ fn keep_one_way(directory: &Path, files: &mut BTreeMap<WalSegment, PathBuf>, siz
             && ends.get(&segment.timeline).is_none_or(|end| place(segment) < *end)
             && begins.get(&segment.timeline).is_none_or(|begin| place(segment) >= *begin)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// The heads of real segments (PostgreSQL 15.20), promoted once at 0/2000FC0.
+    const FILES: [(&str, &[u8]); 4] = [
+        ("000000010000000000000001", include_bytes!("../../../tests/fixtures/wal_page/000000010000000000000001.head")),
+        ("000000010000000000000002", include_bytes!("../../../tests/fixtures/wal_page/000000010000000000000002.head")),
+        ("000000020000000000000002", include_bytes!("../../../tests/fixtures/wal_page/000000020000000000000002.head")),
+        ("000000020000000000000003", include_bytes!("../../../tests/fixtures/wal_page/000000020000000000000003.head")),
+    ];
+    const HISTORY: &str = include_str!("../../../tests/fixtures/wal_page/00000002.history");
+
+    fn listed(change: impl FnOnce(&Path)) -> Vec<String> {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, bytes) in FILES {
+            std::fs::write(directory.path().join(name), bytes).unwrap();
+        }
+        std::fs::write(directory.path().join("00000002.history"), HISTORY).unwrap();
+        change(directory.path());
+        let source = DirectorySource::open(directory.path()).unwrap();
+        source.segments().unwrap().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_newest_timeline_is_followed_through_its_history() {
+        let all = ["000000010000000000000001", "000000020000000000000002", "000000020000000000000003"];
+        assert_eq!(listed(|_| {}), all);
+        let without = listed(|directory| std::fs::remove_file(directory.join("00000002.history")).unwrap());
+        assert_eq!(without, all[1..]);
+    }
+
+    #[test]
+    fn recycled_files_are_left_out_and_partial_ones_taken() {
+        let names = listed(|directory| {
+            // Named for the future, and of the past.
+            std::fs::write(directory.join("000000020000000000000009"), FILES[0].1).unwrap();
+            std::fs::rename(directory.join(FILES[3].0), directory.join("000000020000000000000003.partial")).unwrap();
+            std::fs::create_dir(directory.join("000000020000000000000007")).unwrap();
+        });
+        assert_eq!(names, ["000000010000000000000001", "000000020000000000000002", "000000020000000000000003"]);
+    }
 }

@@ -36,7 +36,13 @@ pub fn find(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Answer, SourceError> {
     let mut search = Search::new(asked, names);
-    let coverage = scan(source, asked, progress, &mut |notice| search.notice(&notice))?;
+    let mut coverage = scan(source, asked, progress, &mut |notice| search.notice(&notice))?;
+    if coverage.segments_behind > 0 {
+        coverage.notes.push(format!(
+            "{} segments behind the window were not read: what was committed in them would be discarded too",
+            coverage.segments_behind
+        ));
+    }
     Ok(search.answer(table, coverage))
 }
 
@@ -67,13 +73,14 @@ fn scan(
 ) -> Result<Coverage, SourceError> {
     let all = source.segments()?;
     let range = window::segments(source, &all, asked.from, asked.to)?;
+    let behind = all.len() - range.end.min(all.len());
     let Some(wanted) = all.get(range).filter(|wanted| !wanted.is_empty()) else {
         return Err(SourceError::NoWal(format!("{} holds no WAL", source.place())));
     };
     let mut reading = Reading {
         stream: WalStream::new(source.size(), Some(source.system_identifier())),
         transactions: Transactions::new(),
-        coverage: Coverage::default(),
+        coverage: Coverage { segments_behind: behind as u64, ..Coverage::default() },
         gaps: 0,
         unproven: BTreeSet::new(),
     };

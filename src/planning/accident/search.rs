@@ -42,6 +42,8 @@ pub struct Coverage {
     pub segments: u64,
     /// Bytes.
     pub bytes: u64,
+    /// Segments that lie behind those, and were not read.
+    pub segments_behind: u64,
     /// What could not be read or is not sure, in words.
     pub notes: Vec<String>,
 }
@@ -108,6 +110,8 @@ pub struct Search {
     pub(super) commits: u64,
     pub(super) commits_inside: u64,
     pub(super) clock_steps_back: u64,
+    /// The earliest and the latest commit.
+    pub(super) span: Option<(PgTime, PgTime)>,
     pub(super) made_way: u64,
     pub(super) moves: Vec<Move>,
     pub(super) histogram: Vec<Counts>,
@@ -137,6 +141,7 @@ impl Search {
             commits: 0,
             commits_inside: 0,
             clock_steps_back: 0,
+            span: None,
             made_way: 0,
             moves: Vec::new(),
             histogram: vec![Counts::default(); BUCKETS as usize],
@@ -160,6 +165,8 @@ impl Search {
         self.commits += 1;
         let is_inside = committed.time.utc().is_some_and(|time| (self.window.from..=self.window.to).contains(&time));
         self.commits_inside += u64::from(is_inside);
+        let (earliest, latest) = self.span.unwrap_or((committed.time, committed.time));
+        self.span = Some((earliest.min(committed.time), latest.max(committed.time)));
         self.clock_steps_back += u64::from(self.last.is_some_and(|last| last.time > committed.time));
         self.add_to_histogram(committed);
         self.add_move(committed);

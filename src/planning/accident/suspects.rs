@@ -180,7 +180,11 @@ impl Search {
             ));
         }
         if self.commits_inside == 0 {
-            notes.push(format!("of {} commits read, none lies in the window", self.commits));
+            let span = self.span.and_then(|(earliest, latest)| Some((earliest.utc()?, latest.utc()?)));
+            let span = span.map_or(String::new(), |(earliest, latest)| {
+                format!("; they are from {} to {}, by the server's clock", show(earliest), show(latest))
+            });
+            notes.push(format!("of {} commits read, none lies in the window{span}", self.commits));
         }
     }
 }

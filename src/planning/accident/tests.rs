@@ -276,6 +276,7 @@ fn nothing_outside_the_window_is_suspected() {
     let late = Committed { time: PgTime::of(noon() + TimeDelta::hours(1)), ..deletes(702, 0, 900) };
     let answer = answer(&[early, late]);
     assert!(answer.suspects.is_empty() && answer.notes[0].contains("none lies in the window"), "{answer:#?}");
+    assert!(answer.notes[0].ends_with("from 2026-11-22 11:00:00+00 to 2026-11-22 13:00:00+00, by the server's clock"));
 }
 
 #[test]
