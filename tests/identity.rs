@@ -304,3 +304,78 @@ fn a_program_that_the_owner_cannot_reach_through_sudo_is_told() {
         "{said}"
     );
 }
+
+/// A login session on a host with systemd, as far as Lifeboat looks at it: its control group, logind's answer, and a
+/// `systemd-run` that notes its arguments, moves into a scope of the system, and executes the rest. All of it in a mount
+/// namespace that ends with the program.
+struct SystemdHost {
+    folder: tempfile::TempDir,
+    group: String,
+}
+
+impl SystemdHost {
+    fn new(systemd_run: &str) -> SystemdHost {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let group = format!("lifeboat-test{}", folder.path().file_name().unwrap().to_str().unwrap());
+        let (at, scope) = (folder.path().display(), format!("{group}/system.slice/run-test.scope"));
+        let run = format!(
+            "#!/bin/sh\n{{ echo CALL; printf '%s\\n' \"$@\"; }} >>{at}/calls\n{systemd_run}\n\
+             echo $$ >{at}/cgroup/{scope}/cgroup.procs\nshift 4\nexec \"$@\"\n"
+        );
+        let logind = "#!/bin/sh\necho KillUserProcesses=yes\necho KillOnlyUsers=\necho KillExcludeUsers=\n";
+        for (name, text) in [("systemd-run", run.as_str()), ("loginctl", logind)] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("cgroup")).unwrap();
+        SystemdHost { folder, group }
+    }
+
+    /// Starts the child there as root, in a session's control group.
+    fn start(&self, program: &Path) -> String {
+        let (at, group) = (self.folder.path().display(), &self.group);
+        let session = format!("{group}/user.slice/user-0.slice/session-3.scope");
+        let script = format!(
+            "set -e\nmount -t cgroup2 none {at}/cgroup\nmkdir -p {at}/cgroup/{session} {at}/cgroup/{group}/system.slice/run-test.scope\n\
+             echo $$ >{at}/cgroup/{session}/cgroup.procs\n\
+             mount -t tmpfs none /run\nmkdir -p /run/systemd/system\n\
+             mount -t tmpfs none /usr/local/sbin\ncp {at}/systemd-run {at}/loginctl /usr/local/sbin/\n\
+             code=0\n\"$@\" || code=$?\n\
+             echo $$ >{at}/cgroup/cgroup.procs\nfind {at}/cgroup/{group} -depth -type d -exec rmdir {{}} \\;\nexit $code"
+        );
+        let variables = [("PATH", "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin")];
+        start_in(&["unshare", "--mount", "sh", "-c", &script, "sh"], "root", program, &variables, &[])
+    }
+
+    fn calls(&self) -> Vec<Vec<String>> {
+        let text = std::fs::read_to_string(self.folder.path().join("calls")).unwrap();
+        text.split("CALL\n").skip(1).map(|call| call.lines().map(str::to_owned).collect()).collect()
+    }
+}
+
+#[test]
+fn root_s_session_gives_the_run_a_scope_of_the_system() {
+    let place = place("open", 0o755);
+    let host = SystemdHost::new("");
+    let said = host.start(&place.program);
+    assert_is_postgres(&said);
+    let account = account_by_name("postgres").unwrap();
+    let scope = ["--scope", "--quiet", "--collect", "--"];
+    let tried: Vec<&str> = scope.into_iter().chain(["true"]).collect();
+    let (user, group) = (format!("--reuid={}", account.uid), format!("--regid={}", account.gid));
+    let program = place.program.to_str().unwrap();
+    let own = ["setpriv", &user, &group, "--init-groups", "--inh-caps=-all", "--", program];
+    let started: Vec<&str> =
+        scope.into_iter().chain(own).chain(["--exact", "child", "--nocapture", "--test-threads=1", CHILD]).collect();
+    assert_eq!(host.calls(), [tried, started], "tried once, done once, and not again as the owner");
+}
+
+#[test]
+fn a_systemd_run_that_does_not_do_it_is_left_and_the_program_starts_all_the_same() {
+    let place = place("open", 0o755);
+    let host = SystemdHost::new("echo 'Failed to connect to bus' >&2\nexit 1");
+    let said = host.start(&place.program);
+    assert_is_postgres(&said);
+    assert!(host.calls().iter().all(|call| call.last().is_some_and(|word| word == "true")), "{:?}", host.calls());
+}

@@ -134,3 +134,59 @@ fn without_cargo_it_says_where_rust_comes_from() {
     assert_eq!(status, Some(1));
     assert!(message.contains("rustup.rs"), "{message}");
 }
+
+/// `needs.sh` where PostgreSQL is not installed: an empty file system lies over where Debian puts it, in a mount namespace
+/// of its own (a user's as well as root's). The installer notes what of its switch for a first cluster it sees.
+fn needs_without_postgresql(machine: &Machine, arguments: &[&str]) -> (Option<i32>, String) {
+    fs::remove_file(machine.0.path().join("initdb")).unwrap();
+    for real in ["mkdir", "rm"] {
+        fs::remove_file(machine.0.path().join(real)).unwrap();
+        symlink(Path::new("/usr/bin").join(real), machine.0.path().join(real)).unwrap();
+    }
+    let home = machine.0.path().display();
+    machine.program(
+        "apt-get",
+        &format!(
+            "echo \"apt-get $*\" >>{home}/calls\n[ \"$1\" = update ] && exit 0\n\
+             /bin/cat /etc/postgresql-common/createcluster.d/lifeboat.conf >>{home}/calls\n\
+             /bin/mkdir -p /usr/lib/postgresql/15/bin\n/bin/cp {home}/cc /usr/lib/postgresql/15/bin/initdb"
+        ),
+    );
+    let script = "mount -t tmpfs none /usr/lib/postgresql && mount -t tmpfs none /etc/postgresql-common && \
+                  PATH=$MACHINE /bin/sh \"$@\"; code=$?; ls -A /etc/postgresql-common/createcluster.d >&2; exit $code";
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", script, "sh"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/needs.sh"))
+        .args(arguments)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("MACHINE", machine.0.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_first_server_is_installed_without_a_cluster_of_its_own() {
+    let machine = Machine::bare();
+    machine.user(0).program("pgbackrest", "");
+    let (status, message) = needs_without_postgresql(&machine, &[]);
+    assert_eq!(status, Some(0), "{message}");
+    assert!(message.ends_with("needs: installed: postgresql\n"), "the switch is gone again: {message}");
+    assert_eq!(
+        machine.calls(),
+        "apt-get update\napt-get install -y --no-install-recommends postgresql\ncreate_main_cluster = false\n"
+    );
+}
+
+#[test]
+fn without_postgresql_root_and_sudo_it_says_what_root_has_to_type() {
+    let machine = Machine::bare();
+    machine.user(1000);
+    let (status, message) = needs_without_postgresql(&machine, &["jq"]);
+    assert_eq!(status, Some(1), "{message}");
+    assert!(message.contains("neither root nor sudo is here"), "{message}");
+    assert!(message.contains("As root, run: apt-get install postgresql pgbackrest sudo jq"), "{message}");
+    assert_eq!(machine.calls(), "", "nothing was tried");
+}

@@ -1,9 +1,11 @@
 //! The same actions without a terminal: one file a subcommand, tables or JSON.
 
 pub mod abort;
+pub mod accident;
 pub mod approve;
 pub mod attach;
 pub mod cleanup;
+pub mod commits;
 pub mod completions;
 pub mod context;
 pub mod decide;
@@ -17,6 +19,7 @@ pub mod inventory;
 pub mod man;
 pub mod plan;
 pub mod rehearse;
+pub mod remember;
 pub mod resolve;
 pub mod run;
 pub mod runbook;
@@ -55,6 +58,10 @@ pub enum Command {
     Rehearse(rehearse::Args),
     /// List backup sets.
     Inventory(inventory::Args),
+    /// Find the transaction that did the damage, and where to stop right before it.
+    Accident(accident::Args),
+    /// List the commits around a moment.
+    Commits(commits::Args),
     /// List, show and check runbooks.
     Runbook(runbook::Args),
     /// Show the sealed plan of a runbook.
@@ -79,6 +86,8 @@ pub enum Command {
     Abort(abort::Args),
     /// Remove what a run left behind.
     Cleanup(cleanup::Args),
+    /// Note what tables are called, for the day on which the catalog is gone.
+    Remember(remember::Args),
     /// The evidence of a run.
     Transcript(transcript::Args),
     /// Completions for a shell.
@@ -158,6 +167,8 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
     match command {
         Command::Rehearse(args) => rehearse::run(&context, args),
         Command::Inventory(args) => inventory::run(&context, args),
+        Command::Accident(args) => accident::run(&context, args),
+        Command::Commits(args) => commits::run(&context, args),
         Command::Plan(args) => plan::run(&context, args),
         Command::Run(args) => run::run(&context, args),
         Command::Drill(args) => drill::run(&context, args),
@@ -169,6 +180,7 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
         Command::Decide(args) => decide::run(&context, args),
         Command::Abort(args) => abort::run(&context, args),
         Command::Cleanup(args) => cleanup::run(&context, args),
+        Command::Remember(args) => remember::run(&context, args),
         Command::Transcript(args) => transcript::run(&context, args),
         Command::Runbook(_) | Command::Completions(_) | Command::Man(_) | Command::Internal(_) => Ok(Exit::Done),
     }

@@ -66,7 +66,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
 
 /// Drills that are in the way of a recovery in place, and how they are ended: that is for the person to say.
 fn tell_drills(context: &Context, plan: &Plan) -> anyhow::Result<()> {
-    let Some(store) = context.existing_store()? else { return Ok(()) };
+    // A state directory that can't be used is told where the run is begun, with what to do.
+    let Ok(Some(store)) = context.existing_store() else { return Ok(()) };
     let letters = Letters::of(context);
     let mut out = std::io::stdout().lock();
     for drill in targets::in_the_way(&store, plan) {

@@ -166,7 +166,7 @@ mod tests {
         assert!(!text.contains("notes"), "{text}");
         assert_eq!(load("own", Some(directory.path())).unwrap().name.text, "own");
         assert!(load("restore-drill", Some(directory.path())).is_err(), "a broken override is not passed over");
-        assert!(load("restore-dril", None).unwrap_err().to_string().contains("there are: restore-drill"));
+        assert!(load("restore-dril", None).unwrap_err().to_string().contains("restore-drill"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! times and readings come in as arguments. It uses nothing above it.
 
 pub mod auto_conf;
+pub mod catalog_memory;
 pub mod control_data;
 pub mod control_file;
 pub mod digest;
@@ -27,3 +28,4 @@ pub mod version;
 pub mod wal;
 pub mod wal_marks;
 pub mod wal_page;
+pub mod wal_reader;

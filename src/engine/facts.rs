@@ -7,6 +7,7 @@ use crate::domain::inventory::{BackupSet, Inventory, RepositoryKey, SetKey};
 use crate::domain::label::BackupLabel;
 use crate::domain::plan::Plan;
 use crate::domain::text;
+use crate::engine::kept;
 use crate::engine::look;
 use crate::engine::surroundings::{PGBACKREST, PGBACKREST_CONFIG, POSTGRES_BIN, Surroundings};
 use chrono::SecondsFormat;
@@ -96,11 +97,8 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
     put(SET, Some(subject.set.to_string()));
     put(TIMELINE, Some(subject.timeline.to_string()));
     put(PRODUCTION, Some(subject.production.clone().unwrap_or_default()));
-    let control = subject
-        .production
-        .as_ref()
-        .and_then(|path| surroundings.postgres.control_data(Path::new(path), &surroundings.environment).ok());
-    put("production-system-identifier", control.map(|control| control.system_identifier.to_string()));
+    let production = subject.production.as_ref().and_then(|path| system_identifier(surroundings, Path::new(path)));
+    put("production-system-identifier", production.map(|system| system.to_string()));
     let key = SetKey { stanza: subject.stanza.clone(), repository: subject.repository, label: subject.set };
     put("backup-set", inventory.and_then(|inventory| inventory.set(&key)).map(identity_of));
     let system = inventory.and_then(|inventory| inventory.stanza(&subject.stanza)).and_then(|stanza| {
@@ -110,6 +108,17 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
     });
     put(SYSTEM, system);
     Facts { identity, thresholds: BTreeMap::new() }
+}
+
+/// Whose cluster lies in production's data directory. Where this very run has kept it aside, it is the kept one: that the
+/// place is empty then, or half restored, is no other cluster.
+fn system_identifier(surroundings: &Surroundings, path: &Path) -> Option<u64> {
+    if let Ok(control) = surroundings.postgres.control_data(path, &surroundings.environment) {
+        return Some(control.system_identifier);
+    }
+    let run = surroundings.run.as_ref()?;
+    let record = kept::read_record(run, &kept::home_of(run, path)).ok()??;
+    record.system_identifier
 }
 
 /// What makes a set this one and no other of the same label.

@@ -1,9 +1,11 @@
 //! The only floor that touches the machine: processes, files, sockets, clocks.
 
+pub mod accident;
 pub mod archives;
 pub mod ask;
 pub mod backup_jobs;
 pub mod catalog;
+pub mod catalog_memory;
 pub mod checks;
 pub mod client;
 pub mod clock;
@@ -27,6 +29,7 @@ pub mod pgbackrest;
 pub mod pgbackrest_config;
 pub mod postgres;
 pub mod processes;
+pub mod production;
 pub mod progress;
 pub mod proposal;
 pub mod psql;

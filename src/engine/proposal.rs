@@ -14,6 +14,7 @@ use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use crate::engine::postgres::{PostgresError, PostgresPrograms};
+use crate::engine::production::Production;
 use crate::engine::surroundings::Surroundings;
 use crate::engine::{clock, identity};
 use crate::planning::plan::{BindError, KnownFacts, bind};
@@ -161,8 +162,12 @@ pub fn propose(
     };
     let mut sealed = facts::of(&surroundings, Some(&subject), Some(&inventory));
     sealed.identity.insert("runbook".to_owned(), runbook.digest().to_string());
+    let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
+    let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
+    let own = found.iter().flat_map(Production::texts);
+    known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let known = KnownFacts {
-        texts: texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory),
+        texts: known_texts,
         lists: lists(&surroundings, &subject, &target, &directory)?,
         sealed,
         environment: environment.shown,
@@ -248,6 +253,7 @@ fn texts(
         ("database", settings.drill.database.clone()),
         ("depth", settings.drill.depth.word().to_owned()),
         ("directory", directory.display().to_string()),
+        ("host", rustix::system::uname().nodename().to_string_lossy().into_owned()),
         ("lifeboat", program),
         ("pgbackrest", surroundings.pgbackrest.binary.display().to_string()),
         ("pgbackrest-config", config.unwrap_or_default()),
@@ -287,15 +293,20 @@ fn lists(
     let mut words = vec![surroundings.pgbackrest.binary.display().to_string()];
     words.extend(options.iter().cloned());
     words.push(format!("--stanza={}", subject.stanza));
+    let in_place = words.clone();
     words.push(format!("--pg1-path={}", drill.data().display()));
     words.push(format!("--lock-path={}", drill.lock().display()));
     // Its warnings and errors belong into the server's log, where the reason of a failure is looked for.
     words.extend(["--log-level-file=off", "--log-level-console=off", "--log-level-stderr=warn"].map(str::to_owned));
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let restore = format!("--recovery-option=restore_command={}", restore_command(&words)?);
+    let option = |words: &[String]| -> Result<Vec<String>, ProposalError> {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        Ok(vec![format!("--recovery-option=restore_command={}", restore_command(&words)?)])
+    };
     Ok(BTreeMap::from([
         ("pgbackrest-options".to_owned(), options),
-        ("restore-command".to_owned(), vec![restore]),
+        // In place nothing is overridden, and no repository is named: WAL may come from all of them.
+        ("production-restore-command".to_owned(), option(&in_place)?),
+        ("restore-command".to_owned(), option(&words)?),
         ("target-options".to_owned(), target.options(TimelineId(subject.timeline), TargetAction::Promote)),
     ]))
 }

@@ -1,5 +1,6 @@
 //! Decides: which set, which steps, and whether it may go on. Pure: readings come in as arguments.
 
+pub mod accident;
 pub mod check;
 pub mod extract;
 pub mod keeping;

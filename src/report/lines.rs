@@ -130,7 +130,10 @@ fn skipped(
     detail: Detail,
     say: impl Fn(String) -> Vec<String>,
 ) -> Vec<String> {
-    let planned = plan.position(step).is_some_and(|position| plan.steps[position].ruled_out.is_some());
+    // What another choice leaves out goes without saying as well.
+    let planned = plan
+        .position(step)
+        .is_some_and(|position| plan.steps[position].ruled_out.is_some() || plan.steps[position].only_choice.is_some());
     if detail == Detail::Brief && (planned || reason == AFTER_A_FAILURE || reason == NO_FAILURE) {
         return Vec::new();
     }
@@ -284,7 +287,9 @@ pub fn held(run: &Run, program: &str, columns: Width) -> Vec<String> {
         let reason = state.result.as_ref().and_then(|result| result.reason.as_ref()).or_else(|| state.remarks.last());
         lines.extend(hanging("   failed  ", &clean(reason.map_or("", String::as_str)), columns));
         lines.extend(hanging("   means   ", &clean(&step.failure), columns));
-        lines.extend(hanging("   again   ", &clean(&step.repeat), columns));
+        if !step.repeat.is_empty() {
+            lines.extend(hanging("   again   ", &clean(&step.repeat), columns));
+        }
         lines.push("   Nothing more is done until you say so. When you have looked and mended:".to_owned());
         for answer in ["again", "done", "abort"] {
             lines.push(format!("   {program} resolve {} {} {answer}", run.id, step.id));

@@ -1,5 +1,6 @@
 //! Layouts of runs and plans for people and programs: pure, shared by everything above the engine.
 
+pub mod accident;
 pub mod ascii;
 pub mod choice;
 pub mod command_text;

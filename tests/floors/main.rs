@@ -179,3 +179,19 @@ fn everything_at_once_hides_the_direction() {
         assert!(matches!(found[..], [Complaint::Hidden { .. }]), "{text}: {found:?}");
     }
 }
+
+/// SQL runs only when a step of the plan or the person asks for it: where the work is, is read from files.
+#[test]
+fn progress_asks_nobody() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/progress");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for word in ["engine::ask", "process::Command", "psql", "UnixStream"] {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+        files += 1;
+    }
+    assert!(files >= 3);
+}

@@ -88,8 +88,13 @@ fn the_data_directory_is_known_in_every_state() {
     let manager = it.ask("who-manages-it", &[]);
     assert!(manager.holds() && manager.captures["manager"] == "none", "{manager:?}");
 
+    // its file is gone and it is not: the postmaster looks only once a minute
     let pid_file = it.production.join("postmaster.pid");
     let left = fs::read(&pid_file).unwrap();
+    fs::rename(&pid_file, it.production.join("hidden")).unwrap();
+    let orphaned = it.ask("cluster-is-the-stanzas", &[identifier]);
+    fs::rename(it.production.join("hidden"), &pid_file).unwrap();
+    assert!(wrong(&orphaned).contains("kill -QUIT") && orphaned.captures["state"] == "orphaned", "{orphaned:?}");
     it.lab.stop();
     fs::write(&pid_file, left).unwrap();
     lab::wait_until("the server's process has ended", || {
@@ -134,9 +139,18 @@ fn the_data_directory_is_known_in_every_state() {
     fs::remove_dir_all(&it.production).unwrap();
     let lost = it.ask("cluster-is-the-stanzas", &[identifier]);
     assert!(lost.holds() && lost.captures["cluster"] == "lost", "{lost:?}");
+    let left = it.ask("room-to-keep", &[]);
+    let place = it.lab.home().join("fast/PG_15_202209061");
+    assert!(wrong(&left).contains(&format!("mv {}", place.display())), "{left:?}");
+    fs::rename(&place, place.with_file_name("left-PG_15_202209061")).unwrap();
     let nothing = it.ask("room-to-keep", &[]);
     assert!(nothing.holds() && nothing.captures["how"] == "nothing", "{nothing:?}");
     assert_eq!(nothing.captures["set-tablespaces"], it.tablespace);
+    // and everything is made anew, with what was set aside untouched
+    it.restore(&["--type=default", "--target-timeline=current"]);
+    it.set_target("recovery_target_lsn", &it.target).unwrap();
+    assert_eq!(it.look(), "1002 1002");
+    assert!(place.with_file_name("left-PG_15_202209061").exists());
 }
 
 #[test]

@@ -11,6 +11,7 @@ use lifeboat::domain::wal_marks::Outcome;
 use lifeboat::engine::look;
 use lifeboat::engine::moments::{Moments, MomentsError};
 use lifeboat::engine::postgres::PostgresPrograms;
+use lifeboat::engine::wal_source::{Cluster, WalSource};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -159,25 +160,36 @@ fn postgresql_stops_where_it_was_said() {
         String::from_utf8(output.stdout).unwrap()
     };
     let mut counts = Vec::new();
-    let time = sold[4].time;
-    let by_lsn = moments.resolve_time(time, false).unwrap();
-    let targets =
-        [("time", time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()), ("lsn", by_lsn.lsn_exclusive.to_string())];
-    for (kind, target) in targets {
-        let place = lab.home().join(kind);
-        lab.pgbackrest(&[
-            "--repo=1",
-            &format!("--set={set}"),
-            &format!("--pg1-path={}", place.display()),
-            &format!("--type={kind}"),
-            &format!("--target={target}"),
-            "--target-exclusive",
-            "--target-action=pause",
-            "--target-timeline=current",
-            "--archive-mode=off",
-            "restore",
-        ]);
-        let log = lab.home().join(format!("{kind}.log"));
+    let words = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string();
+    let by_lsn = moments.resolve_time(sold[4].time, false).unwrap();
+    // all of that very time is kept: it stops before the transaction that was given up, which is no commit
+    let kept = moments.resolve_time(sold[3].time, true).unwrap();
+    assert!(kept.lsn_exclusive < by_lsn.lsn_exclusive);
+    let given_up = sold[3].xid + 1;
+    let aborted = moments.find_xid(given_up, moments.range()).unwrap();
+    assert_eq!((aborted.outcome, aborted.start), (Outcome::Abort, kept.lsn_exclusive));
+    let stops_before = |what: &str, xid: u32| format!("recovery stopping before {what} of transaction {xid}");
+    let lsn = by_lsn.lsn_exclusive;
+    let targets = [
+        ("time", words(sold[4].time), true, stops_before("commit", sold[4].xid)),
+        ("time", words(sold[3].time), false, stops_before("abort", given_up)),
+        ("lsn", lsn.to_string(), true, format!("recovery stopping before WAL location (LSN) \"{lsn}\"")),
+    ];
+    for (number, (kind, target, exclusive, stopped)) in targets.into_iter().enumerate() {
+        let place = lab.home().join(number.to_string());
+        let named = [
+            format!("--set={set}"),
+            format!("--pg1-path={}", place.display()),
+            format!("--type={kind}"),
+            format!("--target={target}"),
+        ];
+        let mut arguments: Vec<&str> = named.iter().map(String::as_str).collect();
+        // pgBackRest has no --no-target-exclusive
+        arguments.extend(exclusive.then_some("--target-exclusive"));
+        let rest = ["--repo=1", "--target-action=pause", "--target-timeline=current", "--archive-mode=off", "restore"];
+        arguments.extend(rest);
+        lab.pgbackrest(&arguments);
+        let log = lab.home().join(format!("{number}.log"));
         let options = format!("-p 5999 -k {}", place.display());
         let start = lab::as_owner(lab.marker.bin_directory.join("pg_ctl"))
             .args(["start", "-s", "-w", "-D", place.to_str().unwrap(), "-l", log.to_str().unwrap(), "-o", &options])
@@ -186,11 +198,6 @@ fn postgresql_stops_where_it_was_said() {
         lab::assert_done(&start, "pg_ctl start");
         let said = || fs::read_to_string(&log).unwrap();
         lab::wait_until("it pauses", || said().contains("pausing at the end of recovery"));
-        let stopped = if kind == "time" {
-            format!("recovery stopping before commit of transaction {}", by_lsn.first_discarded.unwrap().xid)
-        } else {
-            format!("recovery stopping before WAL location (LSN) \"{}\"", by_lsn.lsn_exclusive)
-        };
         assert!(said().contains(&stopped), "{}", said());
         counts.push(rows(&place));
         let stop = lab::as_owner(lab.marker.bin_directory.join("pg_ctl"))
@@ -199,7 +206,7 @@ fn postgresql_stops_where_it_was_said() {
             .unwrap();
         lab::assert_done(&stop, "pg_ctl stop");
     }
-    assert_eq!(counts[0], counts[1]);
+    assert!(counts[0] == counts[1] && counts[1] == counts[2], "{counts:?}");
     assert_eq!(by_lsn.last_kept.unwrap().xid, sold[3].xid);
 }
 
@@ -311,6 +318,67 @@ fn a_prepared_transaction_counts_where_it_ends_and_its_name_counts_for_nothing()
         .unwrap();
     let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
     assert!(printed.lines().any(|printed| printed.starts_with(&line("900", here))), "{printed}");
+}
+
+/// Segments of 1 MB, so that commits lie far apart, and of 128 MB, so that each is read in two pieces. The WAL lies in
+/// `pg_wal` alone: this cluster archives nothing.
+#[test]
+fn other_segment_sizes_are_read_as_well() {
+    let lab = lab::running();
+    let (programs, environment) = programs(&lab);
+    for megabytes in [1_u64, 128] {
+        let place = lab.home().join(format!("of-{megabytes}"));
+        let (data, log) = (place.to_str().unwrap(), lab.home().join("log"));
+        let run = |program: &str, arguments: &[&str]| {
+            let output = lab::as_owner(lab.marker.bin_directory.join(program)).args(arguments).output().unwrap();
+            lab::assert_done(&output, program);
+            String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        };
+        run(
+            "initdb",
+            &["--no-sync", "-A", "trust", "-U", "postgres", &format!("--wal-segsize={megabytes}"), "-D", data],
+        );
+        let options = format!(
+            "-p 5998 -k {data} -c listen_addresses='' -c fsync=off -c track_commit_timestamp=on \
+             -c wal_keep_size=2GB -c max_wal_size=4GB"
+        );
+        run("pg_ctl", &["start", "-s", "-w", "-D", data, "-l", log.to_str().unwrap(), "-o", &options]);
+        let sql = |text: &str| run("psql", &["-X", "-qAt", "-h", data, "-p", "5998", "-U", "postgres", "-c", text]);
+        let floor: Lsn = sql("SELECT pg_current_wal_insert_lsn()").parse().unwrap();
+        sql("CREATE TABLE t (n int)");
+        let commits: Vec<Acknowledged> = (0..4)
+            .map(|_| {
+                sql("DO $$ BEGIN FOR i IN 1..45 LOOP PERFORM pg_logical_emit_message(false, 'x', repeat('y', 1000000)); \
+                     END LOOP; END $$");
+                let xid = sql("WITH it AS (INSERT INTO t VALUES (1) RETURNING 1) SELECT pg_current_xact_id() FROM it");
+                let time = "'YYYY-MM-DD\"T\"HH24:MI:SS.USOF:00'";
+                let time = sql(&format!("SET TimeZone = 'UTC'; SELECT to_char(pg_xact_commit_timestamp('{xid}'), {time})"));
+                Acknowledged { xid: xid.parse().unwrap(), time: time.parse().unwrap() }
+            })
+            .collect();
+        run("pg_ctl", &["stop", "-s", "-w", "-m", "fast", "-D", data]);
+        let control = programs.control_data(&place, &environment).unwrap();
+        let pgbackrest = pgbackrest(&lab, &lab.layout.pgbackrest_config());
+        let inventory = look::inventory(&pgbackrest, Some("main")).unwrap();
+        let cluster = Cluster {
+            version: programs.major().to_owned(),
+            system_identifier: control.system_identifier,
+            segment_size: None,
+        };
+        let stanza = inventory.stanza("main").unwrap();
+        let from = WalSource::open(&pgbackrest, stanza, cluster, &[place.join("pg_wal")]).unwrap();
+        assert_eq!(from.catalog().segments.len(), 0, "the archive is another cluster's");
+        let mut moments = Moments::open(&from, &programs, &environment, lab.home(), TimelineId(1), floor).unwrap();
+        assert_eq!(from.segment_size().unwrap().bytes(), megabytes << 20);
+        for pair in commits.windows(2) {
+            let moment = moments.resolve_time(pair[1].time, false).unwrap();
+            let xids = (moment.last_kept.unwrap().xid, moment.first_discarded.unwrap().xid);
+            assert_eq!(xids, (pair[0].xid, pair[1].xid));
+            assert_eq!(moments.find_xid(pair[0].xid, moments.range()).unwrap().time, pair[0].time);
+        }
+        assert_eq!(moments.last_record().unwrap().start, control.checkpoint);
+        fs::remove_dir_all(place).unwrap();
+    }
 }
 
 /// A commit whose record begins in one segment and ends in the next is read whole.

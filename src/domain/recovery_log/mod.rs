@@ -55,6 +55,9 @@ pub struct RecoveryLog {
     pub not_found: Option<String>,
     /// Where replay is, as PostgreSQL 15 and newer say every ten seconds.
     pub redo_at: Option<Lsn>,
+    /// The last restart point, as the checkpointer says with `log_checkpoints=on`: where it is, and when the last
+    /// transaction that was replayed by then was committed. For showing progress, never for a proof.
+    pub restart_point: Option<(Lsn, Option<DateTime<Utc>>)>,
     /// Where the data became consistent.
     pub consistent_at: Option<Lsn>,
     /// Where recovery stopped because of the target.
@@ -110,6 +113,7 @@ struct Open {
 enum OpenMessage {
     Fatal,
     Stalled,
+    RestartPoint,
     Ignored,
 }
 
@@ -296,6 +300,9 @@ impl RecoveryLog {
             self.startup_says(text);
         } else if self.postmaster == Some(pid) {
             self.postmaster_says(&text);
+        } else if let Some(lsn) = text.strip_prefix("recovery restart point at ").and_then(position) {
+            self.restart_point = Some((lsn, None));
+            self.open = Some(Open { pid, what: OpenMessage::RestartPoint });
         }
     }
 
@@ -381,6 +388,13 @@ impl RecoveryLog {
         let into = match self.open.map(|open| open.what) {
             Some(OpenMessage::Fatal) => self.fatal.last_mut(),
             Some(OpenMessage::Stalled) => self.stalled.as_mut(),
+            Some(OpenMessage::RestartPoint) => {
+                let time = text.strip_prefix("DETAIL: Last completed transaction was at log time ");
+                if let (Some((_, commit)), Some(time)) = (&mut self.restart_point, time) {
+                    *commit = instant(time.trim_end_matches('.'));
+                }
+                None
+            }
             Some(OpenMessage::Ignored) | None => None,
         };
         if let Some(into) = into

@@ -189,3 +189,20 @@ proptest! {
         prop_assert!(fold.fatal.len() <= KEPT);
     }
 }
+
+#[test]
+fn a_restart_point_tells_where_replay_is_and_is_no_proof() {
+    // Of a real recovery by PostgreSQL 15 with log_checkpoints=on.
+    let log = fold(
+        "2026-11-22 19:18:24.000 UTC [6325] LOG:  starting PostgreSQL 15.14 (Debian 15.14-0+deb12u1)\n\
+         2026-11-22 19:18:24.246 UTC [6328] LOG:  database system was interrupted; last known up at 2026-11-22 18:46:46 UTC\n\
+         2026-11-22 19:18:24.316 UTC [6328] LOG:  redo starts at 0/9000028\n\
+         2026-11-22 19:18:28.888 UTC [6326] LOG:  restartpoint starting: immediate wait\n\
+         2026-11-22 19:18:29.058 UTC [6326] LOG:  recovery restart point at 0/1000C5C8\n\
+         2026-11-22 19:18:29.058 UTC [6326] DETAIL:  Last completed transaction was at log time 2026-11-22 19:18:17.729586+00.\n",
+    );
+    let (lsn, commit) = log.restart_point.unwrap();
+    assert_eq!(lsn.to_string(), "0/1000C5C8");
+    assert_eq!(commit.unwrap().to_rfc3339(), "2026-11-22T19:18:17.729586+00:00");
+    assert_eq!((log.last_commit_time, log.redo_done, log.consistent_at), (None, None, None));
+}

@@ -4,6 +4,7 @@ use crate::domain::event::{Entry, RunEvent};
 use crate::domain::plan::{Choice, Step, StepId, StepKind, is_of};
 use crate::domain::run::Run;
 use crate::domain::status::StepStatus;
+use std::collections::BTreeMap;
 
 impl Run {
     /// Takes a [`RunEvent::DecisionMade`] in; on an error nothing is changed.
@@ -59,7 +60,9 @@ impl Run {
             state.remarks.clear();
         }
         let from = self.plan.rewound(first, last);
-        self.values.retain(|name, _| !is_of(name, &from));
+        let (old, kept) = std::mem::take(&mut self.values).into_iter().partition(|(name, _)| is_of(name, &from));
+        self.values = kept;
+        self.before.extend::<BTreeMap<String, String>>(old);
         self.plan.steps.iter_mut().for_each(|step| step.empty(&from));
     }
 

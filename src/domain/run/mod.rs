@@ -105,6 +105,8 @@ pub struct Run {
     pub steps: Vec<StepState>,
     /// Captured values by `STEP.NAME`.
     pub values: BTreeMap<String, String>,
+    /// Captured values as they were before the run went back behind the steps that captured them.
+    pub before: BTreeMap<String, String>,
     /// How often a runner took it over.
     pub runners: u32,
     /// Some step failed.
@@ -160,6 +162,7 @@ impl Run {
             host: host.clone(),
             created: entry.at,
             values: BTreeMap::new(),
+            before: BTreeMap::new(),
             runners: 0,
             failed: false,
             aborting: false,

@@ -100,7 +100,7 @@ pub(super) fn history_free(input: &Input<'_>) -> Result<CheckReport, CheckError>
 
 /// PostgreSQL asks for one history file after the other from the followed timeline on, and takes the first number that has
 /// none. What every repository has is an earlier recovery's and passed over by it; what only some have is a stray, which
-/// an archive-get that does not reach that repository takes for free: the push then ends with [045], or overwrites it.
+/// an archive-get that does not reach that repository takes for free: the push then ends with error 45, or overwrites it.
 fn judge(followed: TimelineId, higher: &Higher, read: &BTreeSet<String>, stanza: &str, report: &mut CheckReport) {
     let mut next = TimelineId(followed.0.saturating_add(1));
     while higher.contains_key(&next) {

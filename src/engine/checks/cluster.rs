@@ -5,7 +5,7 @@ use crate::domain::text::clean;
 use crate::engine::checks::{CheckError, CheckReport, Input};
 use crate::engine::drill_directory::{mount_points_in, symlink_in};
 use crate::engine::kept::DISARMED;
-use crate::engine::postgres::{LiveState, server_is_live};
+use crate::engine::postgres::{LiveState, processes_in, server_is_live};
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -101,7 +101,18 @@ fn configured_path(directory: &Path, stanza: &str, configured: Option<&Path>, re
 }
 
 fn state(directory: &Path, report: &mut CheckReport) -> Result<(), CheckError> {
-    match server_is_live(directory)? {
+    let live = server_is_live(directory)?;
+    if !matches!(live, LiveState::Running { .. })
+        && let Some(first) = processes_in(directory)?.first()
+    {
+        report.put("state", "orphaned");
+        report.bad(
+            format!("process {first} is a PostgreSQL server that still works in {}, although no postmaster.pid there names it: the files were removed under it", directory.display()),
+            format!("Nothing may be restored beside it. If it still answers, copy out what it can show; then end it: kill -QUIT {first} (the postmaster; it ends by itself within a minute or so)."),
+        );
+        return Ok(());
+    }
+    match live {
         LiveState::Running { pid, status, .. } => {
             report.put("state", "running");
             let status = status.map_or(String::new(), |status| format!(", {status}"));

@@ -46,8 +46,9 @@ fn guards(control: &ControlData, signal: bool, new: Lsn, paused: Lsn, timeline: 
     } else {
         report.bad("recovery.signal is not there: the server would start read-write", again);
     }
-    if control.timeline == timeline.0 {
-        report.good(format!("it is still on timeline {timeline}"));
+    // lower: the last checkpoint lies before the fork that recovery has followed
+    if control.timeline <= timeline.0 {
+        report.good(format!("it has not left timeline {timeline}"));
     } else {
         report.bad(format!("it is on timeline {}, not {timeline}", control.timeline), again);
     }
@@ -199,6 +200,7 @@ mod tests {
     fn only_a_later_target_on_a_cluster_in_recovery_is_moved_to() {
         assert_eq!(asked("shut down in recovery", 1, true, 0x6001), [""; 0]);
         assert_eq!(asked("in archive recovery", 1, true, 0x7000), [""; 0]);
+        assert_eq!(asked("shut down in recovery", 0, true, 0x7000), [""; 0], "before the fork");
         for (state, on, signal, new, said) in [
             ("in production", 1, true, 0x7000, "promoted"),
             ("shut down", 1, true, 0x7000, "promoted"),

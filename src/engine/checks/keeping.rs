@@ -26,6 +26,7 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
     let key = input.repository_key()?;
     let stanza = input.stanza(Some(input.text("set")?), Some(key.0))?;
     let (_, set) = set_of(&stanza, key, input.label()?)?;
+    let left = left_tablespaces(set, input.around.postgres.major());
     let set = to_restore(set)?;
     let mut report = CheckReport::default();
     report.put("set-bytes", set.bytes);
@@ -33,7 +34,7 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
     report.put("set-tablespaces", if oids.is_empty() { "none".to_owned() } else { oids.join(",") });
     if is_lost(data)? {
         report.put("restore", "fresh");
-        nothing(data, &mut report);
+        nothing(data, &left, &mut report);
         return Ok(report);
     }
     let Some(run) = &input.around.run else {
@@ -56,6 +57,16 @@ fn to_restore(set: &BackupSet) -> Result<SetToRestore, CheckError> {
     Ok(SetToRestore { bytes: set.database_bytes().0, tablespaces })
 }
 
+/// Directories of the set's tablespaces that are in place although their cluster is lost.
+fn left_tablespaces(set: &BackupSet, major: &str) -> Vec<PathBuf> {
+    let wanted = format!("PG_{major}_");
+    let locations = set.detail().map(|detail| detail.tablespaces.as_slice()).unwrap_or_default();
+    let inside = locations.iter().flat_map(|tablespace| std::fs::read_dir(&*tablespace.destination)).flatten();
+    let own = inside.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(&wanted));
+    let is_full = |path: &PathBuf| std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    own.map(|entry| entry.path()).filter(is_full).collect()
+}
+
 /// No directory, or an empty one.
 fn is_lost(data: &Path) -> Result<bool, CheckError> {
     match std::fs::read_dir(data) {
@@ -65,7 +76,18 @@ fn is_lost(data: &Path) -> Result<bool, CheckError> {
     }
 }
 
-fn nothing(data: &Path, report: &mut CheckReport) {
+fn nothing(data: &Path, left: &[PathBuf], report: &mut CheckReport) {
+    for path in left {
+        let aside = path.with_file_name(format!("left-{}", path.file_name().unwrap_or_default().to_string_lossy()));
+        report.bad(
+            format!("the tablespace directory {} is still there: pgBackRest refuses with [040]", path.display()),
+            format!(
+                "Move it out of the way, it may be all that is left of the old data: mv {} {}",
+                path.display(),
+                aside.display()
+            ),
+        );
+    }
     report.good(format!("{} is empty or not there: there is no cluster to keep", data.display()));
     report.put("how", "nothing");
     report.put("kept", "none");

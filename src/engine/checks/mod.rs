@@ -10,6 +10,8 @@ mod compared;
 mod coverage;
 mod files;
 mod forward;
+mod goal;
+mod handed_back;
 mod hangs;
 mod hazards;
 mod jobs;
@@ -127,6 +129,8 @@ pub fn run(
         "archive-covers-target" => coverage::archive_covers_target(&input),
         "archived-everywhere" => archived::archived_everywhere(&input),
         "backup-jobs" => jobs::backup_jobs(&input),
+        "back-in-production" => handed_back::back_in_production(&input),
+        "recovery-goal" => goal::recovery_goal(&input),
         "backup-set-usable" => archive::backup_set_usable(&input),
         "cluster-is-the-stanzas" => cluster::cluster_is_the_stanzas(&input),
         "drill-directory-free" => files::drill_directory_free(&input),

@@ -32,9 +32,9 @@ use std::path::{Path, PathBuf};
 pub const MARKER: &str = ".lifeboat-run";
 
 /// Tells pgBackRest that `--delta` may complete what is in a data directory; the restore replaces it by its own and removes
-/// that at the end. Before it has, one that was killed leaves only directories, and another is refused with [040] (2.45:
+/// that at the end. Before it has, one that was killed leaves only directories, and another is refused with `[040]` (2.45:
 /// "--delta … unable to find 'PG_VERSION' or 'backup.manifest'"; only that one of them exists is looked at).
-const RESTORE_MARK: &str = "backup.manifest";
+pub(crate) const RESTORE_MARK: &str = "backup.manifest";
 
 const DIRECTORIES: [&str; 7] = ["data", "tablespaces", "spool", "lock", "log", "socket", "conf"];
 

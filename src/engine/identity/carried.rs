@@ -11,7 +11,7 @@ use std::path::Path;
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Options of the command line whose value is a path, and so must survive the change of the folder.
-pub const PATH_OPTIONS: [&str; 9] = [
+pub const PATH_OPTIONS: [&str; 10] = [
     "--settings",
     "--pgbackrest",
     "--pgbackrest-config",
@@ -21,6 +21,7 @@ pub const PATH_OPTIONS: [&str; 9] = [
     "--score",
     "--report",
     "--metrics",
+    "--wal-directory",
 ];
 
 /// Variables whose value is a path.

@@ -5,7 +5,8 @@
 //! one of the user's own manager, which outlives the logout only with lingering on.
 //!
 //! The decision ([`decide`]) is tested over readings; the machines this was built on run no systemd, so the starting
-//! through `systemd-run` itself has not been seen to work. It is tried with `true` first, and left where that fails.
+//! through the real `systemd-run` has not been seen to work: a stand-in checks the exact call, in a session's control group
+//! (`tests/identity.rs`). It is tried with `true` first, and left where that fails.
 
 use crate::engine::ask::{self, Question};
 use crate::engine::identity::{DEFAULT_PATH, account_by_uid};

@@ -9,21 +9,23 @@
 mod error;
 mod reader;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use error::MomentsError;
 
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_marks::{Outcome, RestorePoint, TransactionEnd, record_end};
-use crate::engine::moments::reader::Reader;
+use crate::engine::moments::reader::{Pieces, Reader};
 use crate::engine::postgres::PostgresPrograms;
 use crate::engine::wal_source::{Gap, WalSource};
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::path::Path;
 
-/// The newest pieces whose ends of transactions are remembered.
-const REMEMBERED_PIECES: usize = 64;
+/// So many ends of transactions are remembered, which are 20 MB: of a quiet stretch all pieces, of a busy one some.
+const REMEMBERED_ENDS: usize = 500_000;
 
 /// The end of WAL is looked for in steps of this size.
 const STEP_BYTES: u64 = 1 << 20;
@@ -32,7 +34,7 @@ const STEP_BYTES: u64 = 1 << 20;
 /// is removed with it.
 #[derive(Debug)]
 pub struct Moments {
-    reader: Reader,
+    reader: Box<dyn Pieces>,
     floor: Lsn,
     end: Lsn,
     gap: Option<Gap>,
@@ -96,7 +98,7 @@ impl Moments {
             return Err(MomentsError::NoBeginning { from: floor, gap: way.gap });
         };
         let reader = Reader::new(source.clone(), &way, timeline, programs, environment, below)?;
-        Ok(Moments { reader, floor, end, gap: way.gap, known: BTreeMap::new() })
+        Ok(Moments { reader: Box::new(reader), floor, end, gap: way.gap, known: BTreeMap::new() })
     }
 
     /// From the backup set's end to the end of the last segment before a gap.
@@ -231,8 +233,8 @@ impl Moments {
                     Ok(())
                 })?;
             }
-            if self.known.len() >= REMEMBERED_PIECES {
-                self.known.pop_first();
+            if self.known.values().map(Vec::len).sum::<usize>() + ends.len() > REMEMBERED_ENDS {
+                self.known.clear();
             }
             self.known.insert(number, ends);
         }

@@ -37,6 +37,32 @@ const CONTINUED: u16 = 0x0001;
 /// What resource managers are called, and their number in a record's header.
 const MANAGERS: [(&str, u8); 2] = [("XLOG", 0), ("Transaction", 1)];
 
+/// WAL that can be read a piece at a time.
+pub(super) trait Pieces: std::fmt::Debug + Send {
+    /// The size of its segments.
+    fn size(&self) -> SegmentSize;
+
+    /// The segments of these places will be needed in order: they are fetched ahead.
+    fn expect(&mut self, places: Range<u64>);
+
+    /// Nothing is fetched ahead any more.
+    fn expect_nothing(&mut self);
+
+    /// Hands `each` every record that begins in `range`, in order, as `pg_waldump` with `arguments` prints it. The range lies
+    /// in one segment of the way.
+    fn read(
+        &mut self,
+        range: Range<Lsn>,
+        arguments: &[&str],
+        each: &mut dyn FnMut(&RecordLine<'_>) -> Result<(), MomentsError>,
+    ) -> Result<(), MomentsError>;
+
+    /// The size of the pieces that are read at once.
+    fn piece_bytes(&self) -> u64 {
+        self.size().bytes().min(PIECE_BYTES)
+    }
+}
+
 /// A temporary folder with the segments of a way, all named as if they were of its last timeline: `pg_waldump` then reads
 /// over the places where timelines were left.
 #[derive(Debug)]
@@ -81,65 +107,6 @@ impl Reader {
             fetched: VecDeque::new(),
             ahead: None,
         })
-    }
-
-    pub(super) fn size(&self) -> SegmentSize {
-        self.road.size()
-    }
-
-    /// The size of the pieces that are read at once.
-    pub(super) fn piece_bytes(&self) -> u64 {
-        self.size().bytes().min(PIECE_BYTES)
-    }
-
-    /// The segments of these places will be needed in order: they are fetched ahead.
-    pub(super) fn expect(&mut self, places: Range<u64>) {
-        let new = self.segments.range(places).filter(|(place, _)| !self.fetched.contains(place));
-        let wanted: Vec<(u64, WalSegment)> = new.map(|(place, segment)| (*place, *segment)).collect();
-        if wanted.len() > 1 {
-            let (places, segments): (VecDeque<u64>, Vec<WalSegment>) = wanted.into_iter().unzip();
-            self.ahead = Some((places, self.source.fetch_all(segments, AT_ONCE)));
-        }
-    }
-
-    /// Nothing is fetched ahead any more.
-    pub(super) fn expect_nothing(&mut self) {
-        self.ahead = None;
-    }
-
-    /// Hands `each` every record that begins in `range`, in order, as `pg_waldump` with `arguments` prints it. The range lies
-    /// in one segment of the way.
-    pub(super) fn read(
-        &mut self,
-        range: Range<Lsn>,
-        arguments: &[&str],
-        each: &mut dyn FnMut(&RecordLine<'_>) -> Result<(), MomentsError>,
-    ) -> Result<(), MomentsError> {
-        while self.fetched.len() > KEPT_SEGMENTS {
-            let place = self.fetched.pop_front();
-            if let Some(path) = place.map(|place| self.path(place)) {
-                std::fs::remove_file(&path).map_err(|source| failed(path, "removing it", source))?;
-            }
-        }
-        let place = self.road.place_of(range.start);
-        self.fetch(place)?;
-        let end = self.end(range.end);
-        let answer = ask::ask(&self.question(range.start, end, arguments))?;
-        // no record begins in the range: what came before it reaches over it, or the rest of the segment is empty
-        let nothing = answer.stderr.contains("could not find a valid record after");
-        // in the last segment the WAL may end anywhere
-        let may_end = nothing || !self.segments.contains_key(&(place + 1));
-        if answer.code > 1 || answer.code == 1 && !may_end {
-            return Err(MomentsError::Unreadable { from: range.start, said: answer.stderr });
-        }
-        let text = String::from_utf8_lossy(&answer.stdout);
-        let file = File::open(self.path(place)).map_err(|source| failed(self.path(place), "reading it", source))?;
-        for record in text.lines().filter_map(RecordLine::parse) {
-            if range.contains(&record.start) && self.is_there(&file, &record) {
-                each(&record)?;
-            }
-        }
-        Ok(())
     }
 
     /// Names that people choose are in what `pg_waldump` prints (of prepared transactions, of restore points), with their
@@ -232,6 +199,59 @@ impl Reader {
         question.time_limit = TIME_LIMIT;
         question.output_limit_bytes = OUTPUT_LIMIT_BYTES;
         question
+    }
+}
+
+impl Pieces for Reader {
+    fn size(&self) -> SegmentSize {
+        self.road.size()
+    }
+
+    fn expect(&mut self, places: Range<u64>) {
+        let new = self.segments.range(places).filter(|(place, _)| !self.fetched.contains(place));
+        let wanted: Vec<(u64, WalSegment)> = new.map(|(place, segment)| (*place, *segment)).collect();
+        if wanted.len() > 1 {
+            let (places, segments): (VecDeque<u64>, Vec<WalSegment>) = wanted.into_iter().unzip();
+            self.ahead = Some((places, self.source.fetch_all(segments, AT_ONCE)));
+        }
+    }
+
+    fn expect_nothing(&mut self) {
+        self.ahead = None;
+    }
+
+    fn read(
+        &mut self,
+        range: Range<Lsn>,
+        arguments: &[&str],
+        each: &mut dyn FnMut(&RecordLine<'_>) -> Result<(), MomentsError>,
+    ) -> Result<(), MomentsError> {
+        while self.fetched.len() > KEPT_SEGMENTS {
+            let place = self.fetched.pop_front();
+            if let Some(path) = place.map(|place| self.path(place)) {
+                std::fs::remove_file(&path).map_err(|source| failed(path, "removing it", source))?;
+            }
+        }
+        let place = self.road.place_of(range.start);
+        self.fetch(place)?;
+        let end = self.end(range.end);
+        let answer = ask::ask(&self.question(range.start, end, arguments))?;
+        // no record begins in the range: what came before it reaches over it, or the rest of the segment is empty
+        let nothing = answer.stderr.contains("could not find a valid record after");
+        // in the last segment the WAL may end anywhere; what was read beyond the range may reach into it
+        let last = end.map_or(place, |end| self.road.place_of(end));
+        let may_end = nothing || [place, last].iter().any(|place| !self.segments.contains_key(&(place + 1)));
+        if answer.code > 1 || answer.code == 1 && !may_end {
+            return Err(MomentsError::Unreadable { from: range.start, said: answer.stderr });
+        }
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let file = File::open(self.path(place)).map_err(|source| failed(self.path(place), "reading it", source))?;
+        for record in text.lines().filter_map(RecordLine::parse) {
+            if range.contains(&record.start) && self.is_there(&file, &record) {
+                each(&record)?;
+            }
+        }
+        Ok(())
     }
 }
 

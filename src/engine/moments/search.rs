@@ -13,12 +13,15 @@ const OVERTAKEN_BY: TimeDelta = TimeDelta::seconds(2);
 /// Further back than this, and the clock was set.
 const CLOCK_WENT_BACK: TimeDelta = TimeDelta::seconds(1);
 
+/// So many pieces, evenly spread, are looked at for a clock that was set back.
+const SAMPLES: u64 = 8;
+
 impl Moments {
     /// The place that a time target means, found by bisection over the times at which pieces of the WAL begin. Compared in
     /// microseconds, as PostgreSQL does. Exclusive: transactions of that very time are discarded; inclusive: kept.
     ///
-    /// Where bisection sees times that run backwards it reads everything. A clock that was set back and had caught up again
-    /// between two of its looks may be missed.
+    /// Where times are seen to run backwards everything is read. A clock that was set back and had caught up again between
+    /// two looks may be missed: then a time that was there twice may mean its second place.
     ///
     /// # Errors
     /// [`MomentsError::AfterEnd`] when nothing that is there stops recovery, [`MomentsError::BeforeSet`] when recovery would
@@ -61,6 +64,11 @@ impl Moments {
         let mut low = first;
         let mut high = self.piece_of(Lsn(self.end.0.saturating_sub(1))) + 1;
         let mut seen = Vec::new();
+        // bisection alone would look at one side of the place where a clock was set back
+        for sample in 1..=SAMPLES {
+            let number = first + (high - first) * sample / (SAMPLES + 1);
+            seen.extend(self.ends(number)?.first().map(|end| (number, end.time)));
+        }
         while low < high {
             let middle = low + (high - low) / 2;
             let Some(number) = self.piece_with_ends(middle..high)? else {

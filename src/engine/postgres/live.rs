@@ -65,7 +65,29 @@ pub fn server_is_live(data_directory: &Path) -> Result<LiveState, PostgresError>
     })
 }
 
-/// Moves a `postmaster.pid` away that no server belongs to: pgBackRest refuses every restore while there is one ([038]).
+/// PostgreSQL's processes that work in `data_directory`, or did until it was removed under them: with `postmaster.pid` gone
+/// nothing else tells of them. Those of other users can't be seen.
+///
+/// # Errors
+/// When `/proc` can't be read.
+pub fn processes_in(data_directory: &Path) -> Result<Vec<u32>, PostgresError> {
+    let mut removed = data_directory.as_os_str().to_owned();
+    removed.push(" (deleted)");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").map_err(PostgresError::unreadable("/proc"))?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // a process that has ended meanwhile is none
+        let Ok(place) = std::fs::read_link(entry.path().join("cwd")) else { continue };
+        let program = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+        if program.trim() == "postgres" && (place == data_directory || place.as_os_str() == removed) {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Moves a `postmaster.pid` away that no server belongs to: pgBackRest refuses every restore while there is one (error 38).
 /// `None` when there was nothing to move.
 ///
 /// # Errors

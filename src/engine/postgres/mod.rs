@@ -8,7 +8,7 @@ mod programs;
 
 pub use limits::replay_limits;
 pub use listeners::{Listener, tcp_listeners};
-pub use live::{LiveState, LiveTablespace, clear_stale_pid, live_tablespaces, server_is_live};
+pub use live::{LiveState, LiveTablespace, clear_stale_pid, live_tablespaces, processes_in, server_is_live};
 pub use programs::{PostgresPrograms, major_of};
 
 use crate::domain::control_data::ControlDataError;

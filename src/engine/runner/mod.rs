@@ -35,7 +35,7 @@ pub enum RunnerError {
     #[error("another runner has run {0}")]
     Held(String),
     /// Another run works in the same place.
-    #[error("{}", target_held(holder.as_ref(), *kind, path))]
+    #[error("{}", targets::held(holder.as_ref(), *kind, path))]
     TargetHeld {
         /// That run, where it can be told.
         holder: Option<RunId>,
@@ -82,24 +82,6 @@ pub enum RunnerError {
         /// The system's answer.
         error: std::io::Error,
     },
-}
-
-/// Why two runs can't work in one directory, and what to do.
-fn target_held(holder: Option<&RunId>, kind: TargetKind, path: &Path) -> String {
-    let (who, end) = match holder {
-        Some(run) => {
-            (format!("run {run} works in"), format!("`lifeboat attach {run}` shows it, `lifeboat abort {run}` ends it"))
-        }
-        None => ("another run works in".to_owned(), "`lifeboat runs` lists them, `lifeboat abort` ends one".to_owned()),
-    };
-    let other = match kind {
-        TargetKind::DrillDirectory => ", or name another directory with -p directory=…",
-        TargetKind::DataDirectory => "",
-    };
-    format!(
-        "{who} {}, and two in one directory would destroy each other's work: wait for its end ({end}){other}",
-        path.display()
-    )
 }
 
 impl RunnerError {

@@ -21,6 +21,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A server that is asked to end gets this long before it is asked more firmly.
 const SERVER_GRACE: Duration = Duration::from_secs(60);
 
+/// In a check's argument: the value that a step had captured before the run went back.
+const BEFORE: &str = "before:";
+
 impl Runner {
     /// Starts a step whose `StepStarted` is durable.
     pub(super) fn perform(&mut self, id: &StepId) -> Result<(), RunnerError> {
@@ -119,7 +122,12 @@ impl Runner {
     fn check(&self, id: &StepId, name: &str, with: &BTreeMap<String, Argument>) {
         let (inbox, id, name) = (self.inbox.clone(), id.clone(), name.to_owned());
         let given = with.iter().filter_map(|(key, value)| Some((key.clone(), value.resolved()?)));
-        let with: BTreeMap<String, String> = given.chain(self.decided()).collect();
+        let mut with: BTreeMap<String, String> = given.chain(self.decided()).collect();
+        for value in with.values_mut() {
+            if let Some(name) = value.strip_prefix(BEFORE) {
+                *value = self.run.before.get(name).cloned().unwrap_or_default();
+            }
+        }
         let surroundings = self.surroundings();
         std::thread::spawn(move || {
             let began = Instant::now();

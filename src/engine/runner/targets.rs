@@ -106,6 +106,24 @@ pub fn in_the_way(store: &Store, plan: &Plan) -> Vec<RunId> {
     alive(store).filter(|run| same(run) && !in_place(&run.plan)).map(|run| run.id).collect()
 }
 
+/// Why two runs can't work in one directory, and what to do.
+pub(super) fn held(holder: Option<&RunId>, kind: TargetKind, path: &Path) -> String {
+    let (who, end) = match holder {
+        Some(run) => {
+            (format!("run {run} works in"), format!("`lifeboat attach {run}` shows it, `lifeboat abort {run}` ends it"))
+        }
+        None => ("another run works in".to_owned(), "`lifeboat runs` lists them, `lifeboat abort` ends one".to_owned()),
+    };
+    let other = match kind {
+        TargetKind::DrillDirectory => ", or name another directory with -p directory=…",
+        TargetKind::DataDirectory => "",
+    };
+    format!(
+        "{who} {}, and two in one directory would destroy each other's work: wait for its end ({end}){other}",
+        path.display()
+    )
+}
+
 /// The state directory that a run's folder lies in: `STATE/runs/RUN`.
 pub(super) fn store_of(folder: &RunFolder) -> Result<Store, RunnerError> {
     let root = folder.path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));

@@ -100,6 +100,22 @@ fn options(text: &str) -> Vec<String> {
     found
 }
 
+/// Copies `global/pg_control` to the same place below `safety`: the limits that replay needs stand in it, and the one in
+/// place is set aside and overwritten. Nothing where there is none.
+///
+/// # Errors
+/// The copy could not be made.
+pub fn save_control(data_directory: &Path, safety: &Path) -> Result<(), SafetyError> {
+    let control = Path::new("global").join("pg_control");
+    let from = data_directory.join(&control);
+    if !from.exists() {
+        return Ok(());
+    }
+    make_directory(&safety.join("global"))?;
+    let bytes = std::fs::read(&from).map_err(SafetyError::io(&from, "reading the control file"))?;
+    write_durably(&safety.join(&control), &bytes, true)
+}
+
 /// Saves `*.conf` and `postmaster.opts` of the data directory, the configuration wherever it lies with what it includes
 /// and its neighbours, `pg_hba.conf`, `pg_ident.conf` and the certificates, each below `safety/configuration` under its
 /// own path, 0600 (a private key is among them). A file that changed since an earlier pass is saved beside the first.

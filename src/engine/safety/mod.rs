@@ -14,7 +14,7 @@ mod configuration;
 mod place;
 mod wal;
 
-pub use configuration::{Places, SavedFiles, places, save_configuration, save_logs};
+pub use configuration::{Places, SavedFiles, places, save_configuration, save_control, save_logs};
 pub use place::{PlacedWal, SegmentOwner, place_missing_wal, saved_names};
 pub use wal::{SUMS, SafeWal, save_wal};
 

@@ -234,7 +234,8 @@ impl Lint<'_> {
     }
 }
 
-/// Reading it fails on an empty value.
+/// Reading it fails on an empty value; what a check answers is looked at again before the step starts, which refuses an
+/// empty value.
 fn never_empty(capture: &Capture) -> bool {
-    matches!(capture.from, CaptureFrom::Line(_))
+    matches!(capture.from, CaptureFrom::Line(_) | CaptureFrom::Answer)
 }

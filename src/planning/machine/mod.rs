@@ -1,7 +1,7 @@
 //! What happens next, as data: the one place that decides about a run, without doing anything.
 //!
-//! The runner asks [`next`] until it is told to wait, feeds what came of an effect through [`judge`] or
-//! [`taken_over`], and what a person asked through [`answer`]. A live run, a restarted runner and a test
+//! The runner asks [`next`] until it is told to wait, feeds what came of an effect through [`judge()`] or
+//! [`taken_over`], and what a person asked through [`answer()`]. A live run, a restarted runner and a test
 //! all go through the same functions.
 
 mod answer;

@@ -20,7 +20,10 @@ use std::collections::BTreeMap;
 pub const RUNBOOK_VERSION: i64 = 1;
 
 /// The runbooks in the binary: name and text.
-pub const SHIPPED: &[(&str, &str)] = &[("restore-drill", include_str!("../../../runbooks/restore-drill.toml"))];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("pitr-in-place", include_str!("../../../runbooks/pitr-in-place.toml")),
+    ("restore-drill", include_str!("../../../runbooks/restore-drill.toml")),
+];
 
 /// A word or name and where it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,0 +1,97 @@
+//! Production in its own hands again: what users need, read back from the server that was started.
+
+use crate::engine::checks::{CheckError, CheckReport, Input};
+use crate::engine::postgres::{LiveState, server_is_live};
+use crate::engine::psql::{Psql, Row, shown};
+use std::path::Path;
+
+const STATE: &str = "SELECT pg_is_in_recovery() AS in_recovery, s.system_identifier::text AS system_identifier, \
+    CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline, \
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END::text AS lsn, \
+    current_setting('archive_mode') AS archive_mode, current_setting('listen_addresses') AS listens \
+    FROM pg_control_system() s";
+
+/// Settings that only recovery needs, where a file sets them.
+const LEFTOVERS: &str = "SELECT name, setting FROM pg_settings WHERE (name LIKE 'recovery\\_target%' OR name = 'restore_command') \
+    AND source NOT IN ('default', 'override') ORDER BY name";
+
+/// Standbys that every commit waits for, and those of them that are there.
+const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_standby_names') AS names, current_setting('synchronous_commit') AS level, \
+    (SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')) AS there";
+
+/// Reads it back; nothing is changed.
+pub(super) fn back_in_production(input: &Input<'_>) -> Result<CheckReport, CheckError> {
+    let directory = input.path("data-directory")?;
+    let mut report = CheckReport::default();
+    let (pid, port, socket) = match server_is_live(directory)? {
+        LiveState::Running { pid, port: Some(port), socket_directory: Some(socket), .. } => (pid, port, socket),
+        LiveState::Running { pid, .. } => {
+            report
+                .bad(format!("the server (process {pid}) does not say where it listens yet"), "Wait, then look again.");
+            return Ok(report);
+        }
+        LiveState::Stopped | LiveState::Stale { .. } => {
+            report.bad(format!("no server runs on {}", directory.display()), "Start it through what manages it.");
+            return Ok(report);
+        }
+    };
+    report.put("socket-directory", &socket);
+    report.put("port", port);
+    let (around, user) = (input.around, input.text("user")?);
+    let psql = Psql::new(&around.postgres, &around.environment, Path::new(&socket), port, user);
+    let rows = |sql: &str| psql.rows("postgres", sql).map_err(|error| CheckError::NotThere(error.to_string()));
+    report.good(format!("the server (process {pid}) listens on {socket}, port {port}"));
+    for row in rows(STATE)? {
+        state(&row, input.text("system-identifier")?, &mut report);
+    }
+    let left: Vec<String> =
+        rows(LEFTOVERS)?.iter().map(|row| format!("{} = {}", shown(row, "name"), shown(row, "setting"))).collect();
+    if left.is_empty() {
+        report.good("no setting of the recovery is left");
+    } else {
+        let remedy =
+            "ALTER SYSTEM RESET each of them (or take it out of the file it stands in), and restart the server.";
+        report.bad(format!("settings of the recovery are left: {}", left.join(", ")), remedy);
+    }
+    for row in rows(SYNCHRONOUS)? {
+        synchronous(&row, &mut report);
+    }
+    Ok(report)
+}
+
+fn state(row: &Row, system_identifier: &str, report: &mut CheckReport) {
+    let found = shown(row, "system_identifier");
+    if found == system_identifier {
+        report.good(format!("it is the cluster {found}"));
+    } else {
+        report
+            .bad(format!("it is the cluster {found}, not {system_identifier}"), "Stop it: another cluster lies there.");
+    }
+    if shown(row, "in_recovery") == "false" {
+        report.good(format!("it is read-write on timeline {}, at {}", shown(row, "timeline"), shown(row, "lsn")));
+    } else {
+        report.bad("it is still in recovery", "Look for standby.signal or recovery.signal in the data directory.");
+    }
+    if shown(row, "archive_mode") == "off" {
+        report.bad("archive_mode is off: nothing of what is written now can be recovered", "Switch it on and restart.");
+    }
+    if shown(row, "listens").is_empty() {
+        report.good("it listens on its socket only: no address is set");
+    }
+    report.put("timeline", shown(row, "timeline"));
+    report.put("lsn", shown(row, "lsn"));
+}
+
+fn synchronous(row: &Row, report: &mut CheckReport) {
+    let (names, level) = (shown(row, "names"), shown(row, "level"));
+    if names.is_empty() || level == "off" || level == "local" {
+        report.good("no commit waits for a standby");
+    } else if shown(row, "there") == "0" {
+        report.bad(
+            format!("every commit waits for a standby (synchronous_standby_names = {names}), and none is there"),
+            "ALTER SYSTEM SET synchronous_standby_names = '' and reload, until the standbys are rebuilt.",
+        );
+    } else {
+        report.good(format!("commits wait for standbys that are there ({names})"));
+    }
+}

@@ -1,0 +1,24 @@
+//! Which transaction did the damage: from a stream of WAL records to a proposed recovery target.
+//!
+//! [`Transactions`] puts records together to committed transactions, [`Search`] keeps those that may be an accident and
+//! counts what was committed after each, and [`Search::answer`] ranks them with reasons in words and works out the exact
+//! target. Memory is bounded, whatever the window: what had to be left out is said in the answer.
+
+mod answer;
+mod counts;
+mod damage;
+mod names;
+mod score;
+mod search;
+mod suspects;
+mod transactions;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
+pub use counts::{Counts, Touched};
+pub use names::{Counted, Names, RelationKind, RelationName};
+pub use score::ACCIDENT_SCORE;
+pub use search::{Coverage, Search, Window};
+pub use transactions::{Committed, HeldLock, Notice, Transactions};

@@ -1,0 +1,133 @@
+//! What relation files are called, and how many rows they hold.
+
+use crate::domain::wal_reader::RelationFile;
+use std::collections::HashMap;
+
+/// The first oid that a user's object can have (`FirstNormalObjectId`, `access/transam.h`).
+const FIRST_USER_OID: u32 = 16384;
+
+/// What kind of relation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    /// A table, a partition or a materialized view.
+    Table,
+    /// Large values of a table, out of line.
+    Toast,
+    /// An index.
+    Index,
+    /// A sequence.
+    Sequence,
+    /// A system catalog or part of one.
+    Catalog,
+}
+
+/// When rows were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// After everything in the WAL that is read: by the live server.
+    After,
+    /// Before it: what a catalog kept earlier says, or statistics that the server hasn't renewed.
+    Before,
+}
+
+/// A relation with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationName {
+    /// Its oid: it stays where the file number changes.
+    pub oid: u32,
+    /// Its schema, cleaned.
+    pub schema: String,
+    /// Its name, cleaned.
+    pub name: String,
+    /// What it is.
+    pub kind: RelationKind,
+    /// How many rows it holds, about.
+    pub rows: Option<u64>,
+    /// When they were counted.
+    pub counted: Counted,
+    /// How many the last VACUUM or ANALYZE estimated, whenever that was; `None` before the first.
+    pub estimated: Option<u64>,
+}
+
+impl RelationName {
+    /// As a person says it: without `public`.
+    #[must_use]
+    pub fn show(&self) -> String {
+        if self.schema == "public" { self.name.clone() } else { format!("{}.{}", self.schema, self.name) }
+    }
+}
+
+/// Names by database and file number, and by database and oid.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    databases: HashMap<u32, String>,
+    by_file: HashMap<(u32, u32), RelationName>,
+    file_of_oid: HashMap<(u32, u32), u32>,
+}
+
+impl Names {
+    /// Adds a database.
+    pub fn add_database(&mut self, oid: u32, name: String) {
+        self.databases.insert(oid, name);
+    }
+
+    /// Adds a relation of a database by its present file number.
+    pub fn add(&mut self, database: u32, file: u32, relation: RelationName) {
+        self.file_of_oid.insert((database, relation.oid), file);
+        self.by_file.insert((database, file), relation);
+    }
+
+    /// Adds the file in which a relation lay before; what is known of that file already stays.
+    pub(crate) fn follow(&mut self, new: RelationFile, old: RelationFile) {
+        if let Some(relation) = self.file(new).cloned() {
+            self.by_file.entry((old.database, old.number)).or_insert(relation);
+        }
+    }
+
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_file.is_empty()
+    }
+
+    /// The relation in a file.
+    #[must_use]
+    pub fn file(&self, file: RelationFile) -> Option<&RelationName> {
+        self.by_file.get(&(file.database, file.number))
+    }
+
+    /// The relation with an oid.
+    #[must_use]
+    pub fn oid(&self, database: u32, oid: u32) -> Option<&RelationName> {
+        let file = self.file_of_oid.get(&(database, oid))?;
+        self.by_file.get(&(database, *file))
+    }
+
+    /// A database's name; its oid where that isn't known.
+    #[must_use]
+    pub fn database(&self, oid: u32) -> String {
+        self.databases.get(&oid).cloned().unwrap_or_else(|| format!("database {oid}"))
+    }
+
+    /// What kind of relation a file is. Where no name is known, its number tells catalogs from what users made.
+    #[must_use]
+    pub fn kind(&self, file: RelationFile) -> RelationKind {
+        match self.file(file) {
+            Some(relation) => relation.kind,
+            None if file.number < FIRST_USER_OID || file.database == 0 => RelationKind::Catalog,
+            None => RelationKind::Table,
+        }
+    }
+
+    /// A file's relation as a person says it, or the file itself.
+    #[must_use]
+    pub fn show(&self, file: RelationFile) -> String {
+        self.file(file).map_or_else(|| format!("relation file {file}"), RelationName::show)
+    }
+
+    /// A relation by its oid as a person says it, or the oid itself.
+    #[must_use]
+    pub fn show_oid(&self, database: u32, oid: u32) -> String {
+        self.oid(database, oid).map_or_else(|| format!("relation with oid {oid}"), RelationName::show)
+    }
+}

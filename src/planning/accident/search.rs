@@ -1,0 +1,258 @@
+//! Watches commits go by and keeps what may be an accident. Bounded: the candidates with the least damage make way.
+
+use crate::domain::lsn::Lsn;
+use crate::domain::text::clean_bytes;
+use crate::domain::wal_reader::{PgTime, RelationFile};
+use crate::planning::accident::counts::Counts;
+use crate::planning::accident::damage::{self, Damage};
+use crate::planning::accident::names::{Names, RelationKind};
+use crate::planning::accident::transactions::{Committed, Notice};
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, HashSet};
+
+/// Candidates that are kept at once.
+const MOST_CANDIDATES: usize = 200;
+/// Tables that are counted by name between two candidates; the commits of others are counted all the same.
+const MOST_TABLES: usize = 2_000;
+/// Made files that are remembered.
+const MOST_MADE: usize = 100_000;
+const MOST_RESTORE_POINTS: usize = 100;
+/// Of a candidate's files.
+const MOST_FILES: usize = 1_000;
+/// Transactions that gave relations new files.
+const MOST_MOVES: usize = 10_000;
+/// How finely the changes of the window are told over time.
+const BUCKETS: i64 = 120;
+
+/// The time that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Commits before are kept and never suspected.
+    pub from: DateTime<Utc>,
+    /// Commits after are discarded and never suspected.
+    pub to: DateTime<Utc>,
+    /// The moment that the person named.
+    pub around: DateTime<Utc>,
+}
+
+/// What was read for an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Segments.
+    pub segments: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// What could not be read or is not sure, in words.
+    pub notes: Vec<String>,
+}
+
+/// Rows and commits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aftermath {
+    pub(super) commits: u64,
+    pub(super) tables: BTreeMap<RelationFile, Counts>,
+}
+
+impl Aftermath {
+    fn add_commit(&mut self, committed: &Committed, names: &Names) {
+        self.commits += 1;
+        for (file, touched) in &committed.touched {
+            if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
+                self.add_rows(*file, touched.counts);
+            }
+        }
+    }
+
+    fn add_rows(&mut self, file: RelationFile, counts: Counts) {
+        if self.tables.len() < MOST_TABLES || self.tables.contains_key(&file) {
+            self.tables.entry(file).or_default().add(counts);
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Aftermath) {
+        self.commits += other.commits;
+        other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts));
+    }
+}
+
+/// A transaction that may be an accident.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) committed: Committed,
+    pub(super) damage: Damage,
+    /// The commit before it: id, time, start and end of its record.
+    pub(super) kept: Option<Kept>,
+    /// What was committed after it and before the next candidate.
+    pub(super) after: Aftermath,
+    weight: u64,
+}
+
+/// A commit that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) xid: u32,
+    pub(super) time: PgTime,
+    pub(super) start: Lsn,
+    pub(super) end: Lsn,
+}
+
+/// Watches commits, in the order of the WAL.
+#[derive(Debug)]
+pub struct Search {
+    pub(super) window: Window,
+    pub(super) names: Names,
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) restore_points: Vec<(PgTime, String)>,
+    pub(super) made_files: HashSet<RelationFile>,
+    pub(super) made_databases: HashSet<u32>,
+    pub(super) commits: u64,
+    pub(super) commits_inside: u64,
+    pub(super) clock_steps_back: u64,
+    pub(super) made_way: u64,
+    pub(super) moves: Vec<Move>,
+    pub(super) histogram: Vec<Counts>,
+    last: Option<Kept>,
+}
+
+/// Files that a transaction made and removed, both in order.
+#[derive(Debug, Clone)]
+pub(super) struct Move {
+    pub(super) created: Vec<RelationFile>,
+    pub(super) removed: Vec<RelationFile>,
+    /// The new files are empty: TRUNCATE goes table by table, a rewrite leaves the old table for the end.
+    pub(super) is_truncate: bool,
+}
+
+impl Search {
+    /// Searches a window with the names that are known.
+    #[must_use]
+    pub fn new(window: Window, names: Names) -> Search {
+        Search {
+            window,
+            names,
+            candidates: Vec::new(),
+            restore_points: Vec::new(),
+            made_files: HashSet::new(),
+            made_databases: HashSet::new(),
+            commits: 0,
+            commits_inside: 0,
+            clock_steps_back: 0,
+            made_way: 0,
+            moves: Vec::new(),
+            histogram: vec![Counts::default(); BUCKETS as usize],
+            last: None,
+        }
+    }
+
+    /// Takes what a stream of records gives.
+    pub fn notice(&mut self, notice: &Notice<'_>) {
+        match notice {
+            Notice::Committed(committed) => self.committed(committed),
+            Notice::RestorePoint { point, .. } => {
+                if self.restore_points.len() < MOST_RESTORE_POINTS {
+                    self.restore_points.push((point.time, clean_bytes(point.name)));
+                }
+            }
+        }
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        self.commits += 1;
+        let is_inside = committed.time.utc().is_some_and(|time| (self.window.from..=self.window.to).contains(&time));
+        self.commits_inside += u64::from(is_inside);
+        self.clock_steps_back += u64::from(self.last.is_some_and(|last| last.time > committed.time));
+        self.add_to_histogram(committed);
+        self.add_move(committed);
+        let damage = if is_inside { damage::of(committed, &self.names) } else { Damage::default() };
+        if damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
+            self.add_candidate(committed, damage);
+        } else if let Some(candidate) = self.candidates.last_mut() {
+            candidate.after.add_commit(committed, &self.names);
+        }
+        // What was there when the window began was made by nobody in it.
+        if is_inside && self.made_files.len() < MOST_MADE {
+            self.made_files.extend(&committed.created);
+            self.made_databases.extend(&committed.created_databases);
+        }
+        let (xid, time, start, end) = (committed.xid, committed.time, committed.start, committed.end);
+        self.last = Some(Kept { xid, time, start, end });
+    }
+
+    fn add_to_histogram(&mut self, committed: &Committed) {
+        let Some(time) = committed.time.utc() else { return };
+        let whole = (self.window.to - self.window.from).num_microseconds().filter(|whole| *whole > 0);
+        let since = (time - self.window.from).num_microseconds().filter(|since| *since >= 0);
+        let (Some(whole), Some(since)) = (whole, since) else { return };
+        let place = i128::from(since) * i128::from(BUCKETS) / i128::from(whole);
+        let Some(bucket) = usize::try_from(place).ok().and_then(|place| self.histogram.get_mut(place)) else { return };
+        for (file, touched) in &committed.touched {
+            if self.names.kind(*file) == RelationKind::Table {
+                bucket.add(touched.counts);
+            }
+        }
+    }
+
+    fn add_move(&mut self, committed: &Committed) {
+        let is_any = !committed.created.is_empty() && !committed.removed.is_empty();
+        if is_any && committed.removed.len() <= MOST_FILES && self.moves.len() < MOST_MOVES {
+            let is_truncate = !damage::of(committed, &self.names).truncated.is_empty();
+            let (created, removed) = (committed.created.clone(), committed.removed.clone());
+            self.moves.push(Move { created, removed, is_truncate });
+        }
+    }
+
+    /// The names that are known, and those of files that were left since: a relation keeps its name when TRUNCATE,
+    /// VACUUM FULL, CLUSTER or an ALTER TABLE gives it another file.
+    pub(super) fn all_names(&self) -> Names {
+        let mut names = self.names.clone();
+        for one in self.moves.iter().rev() {
+            if one.is_truncate && one.created.len() == one.removed.len() {
+                one.created.iter().zip(&one.removed).for_each(|(new, old)| names.follow(*new, *old));
+                continue;
+            }
+            let is_table = |file: &&RelationFile| names.file(**file).is_some_and(|one| one.kind == RelationKind::Table);
+            let tables: Vec<RelationFile> = one.created.iter().filter(is_table).copied().collect();
+            if let ([new], Some(old)) = (tables.as_slice(), one.removed.last()) {
+                names.follow(*new, *old);
+            }
+        }
+        names
+    }
+
+    fn add_candidate(&mut self, committed: &Committed, mut damage: Damage) {
+        let mut committed = committed.clone();
+        committed.touched.retain(|(file, _)| self.names.kind(*file) == RelationKind::Table);
+        committed.touched.truncate(MOST_FILES);
+        damage.rows.truncate(MOST_FILES);
+        committed.subtransactions.truncate(100);
+        committed.redefined.truncate(MOST_FILES);
+        let weight = weight(&damage);
+        let after = Aftermath::default();
+        self.candidates.push(Candidate { committed, damage, kept: self.last, after, weight });
+        if self.candidates.len() > MOST_CANDIDATES {
+            self.make_way();
+        }
+    }
+
+    /// The candidate with the least damage goes; what it and those after it did stays counted for the one before.
+    fn make_way(&mut self) {
+        let least = self.candidates.iter().enumerate().min_by_key(|(_, candidate)| candidate.weight);
+        let Some((place, _)) = least else { return };
+        let gone = self.candidates.remove(place);
+        self.made_way += 1;
+        if let Some(before) = place.checked_sub(1).and_then(|place| self.candidates.get_mut(place)) {
+            before.after.add_commit(&gone.committed, &self.names);
+            before.after.add(&gone.after);
+        }
+    }
+}
+
+/// Transactions with less damage than a handful of rows are no candidates.
+const LEAST_WEIGHT: u64 = 15;
+
+/// How much a transaction destroyed, only to be compared with others.
+fn weight(damage: &Damage) -> u64 {
+    let rows: u64 = damage.rows.iter().map(|(_, touched)| touched.counts.deleted + touched.counts.updated).sum();
+    let truncated = damage.truncated.len() as u64;
+    rows + 1_000_000 * (truncated + damage.dropped_tables) + 1_000_000_000 * damage.dropped_databases.len() as u64
+}

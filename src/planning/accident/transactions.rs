@@ -1,0 +1,353 @@
+//! Records put together to committed transactions.
+
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::TimelineId;
+use crate::domain::wal_reader::{
+    Change, Content, DatabaseChange, Ended, Parts, PgTime, Record, RelationFile, RestorePoint, Rmgr,
+    RunningTransactions, StorageChange,
+};
+use crate::planning::accident::counts::Touched;
+use std::collections::HashMap;
+
+/// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
+const MOST_OPEN: usize = 100_000;
+/// Relation files with changes of open transactions.
+const MOST_TOUCHED: usize = 150_000;
+/// Created and removed files, changed definitions and locks that are kept of one transaction.
+const MOST_LISTED: usize = 10_000;
+/// `XLOG_FPI`: pages written as a whole, with no change before.
+const FULL_PAGES: u8 = 0xB0;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// An exclusive lock that a transaction took: it is held until its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldLock {
+    /// The relation's database.
+    pub database: u32,
+    /// Its oid.
+    pub relation: u32,
+    /// The record that says so.
+    pub at: Lsn,
+}
+
+/// A transaction that has not ended.
+#[derive(Debug, Default)]
+struct Open {
+    first: Lsn,
+    files: Vec<RelationFile>,
+    /// Few have any.
+    beside: Option<Box<Beside>>,
+}
+
+/// What a transaction did that is not done to rows.
+#[derive(Debug, Default)]
+struct Beside {
+    created: Vec<RelationFile>,
+    locks: Vec<HeldLock>,
+    truncated: Vec<(u32, u32)>,
+    dropped_databases: Vec<u32>,
+    created_databases: Vec<u32>,
+}
+
+/// A transaction that was committed, its subtransactions included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Its id.
+    pub xid: u32,
+    /// The subtransactions that were committed with it.
+    pub subtransactions: Vec<u32>,
+    /// When, by the server's clock.
+    pub time: PgTime,
+    /// The start of its first record.
+    pub first: Lsn,
+    /// Whether that is its first record for sure: it didn't run yet where reading began.
+    pub first_is_sure: bool,
+    /// The start of its commit record.
+    pub start: Lsn,
+    /// The end of its commit record.
+    pub end: Lsn,
+    /// The timeline of its commit.
+    pub timeline: TimelineId,
+    /// Its database; 0 where it isn't said.
+    pub database: u32,
+    /// Whether it was prepared before.
+    pub was_prepared: bool,
+    /// What it did to rows, by file, in the order of the first change. Catalogs are among them.
+    pub touched: Vec<(RelationFile, Touched)>,
+    /// Files that it made, in order.
+    pub created: Vec<RelationFile>,
+    /// Files that are removed with its commit, in the order in which that was asked for.
+    pub removed: Vec<RelationFile>,
+    /// Relations that it truncated, as database and oid; known where `wal_level` is `logical`.
+    pub truncated: Vec<(u32, u32)>,
+    /// Relations whose definition it changed, as database and oid.
+    pub redefined: Vec<(u32, u32)>,
+    /// Its exclusive locks.
+    pub locks: Vec<HeldLock>,
+    /// Databases that it dropped.
+    pub dropped_databases: Vec<u32>,
+    /// Databases that it made.
+    pub created_databases: Vec<u32>,
+}
+
+/// What there is to notice.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A transaction was committed.
+    Committed(&'a Committed),
+    /// A restore point.
+    RestorePoint {
+        /// Where.
+        at: Lsn,
+        /// What.
+        point: RestorePoint<'a>,
+    },
+}
+
+/// Puts records together. They come in the order of the WAL.
+#[derive(Debug, Default)]
+pub struct Transactions {
+    open: Map<u32, Open>,
+    touched: Map<(u32, RelationFile), Touched>,
+    spare: Vec<Open>,
+    /// Transactions from this one on began after reading did.
+    first_known: Option<u32>,
+    malformed: u64,
+    unknown: u64,
+    uncounted: u64,
+    records: u64,
+}
+
+impl Transactions {
+    /// Nothing read so far.
+    #[must_use]
+    pub fn new() -> Transactions {
+        Transactions::default()
+    }
+
+    /// Takes the next record.
+    #[inline]
+    pub fn record(&mut self, record: &Record<'_>, notice: &mut impl FnMut(Notice<'_>)) {
+        self.records += 1;
+        // Index records and the like matter for where a transaction begins and for nothing else.
+        let matters = record.rmgr <= Rmgr::HEAP;
+        if !matters {
+            if record.xid != 0 {
+                self.open(record);
+            }
+            self.unknown += u64::from(!record.rmgr.is_known(record.version));
+            return;
+        }
+        let Ok(parts) = record.parts() else {
+            self.malformed += 1;
+            return;
+        };
+        match Content::read(record, &parts) {
+            Content::Change(change) => self.change(record, &change),
+            Content::Commit(ended) => self.commit(record, &ended, notice),
+            Content::Abort(ended) => self.abort(&ended),
+            Content::Running(running) => self.running(&running),
+            Content::RestorePoint(point) => notice(Notice::RestorePoint { at: record.lsn, point }),
+            Content::Unknown => {
+                self.unknown += 1;
+                self.open(record);
+            }
+            other => self.beside(record, &parts, &other),
+        }
+    }
+
+    /// What was read is followed by a gap: of the transactions that are open there, nothing is sure any more.
+    pub fn gap(&mut self) {
+        self.open.clear();
+        self.touched.clear();
+        self.first_known = None;
+    }
+
+    /// Records read.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Records whose content could not be read, of an unknown kind or layout.
+    #[must_use]
+    pub fn unknown(&self) -> u64 {
+        self.unknown + self.malformed
+    }
+
+    /// Changes that were left out of the counts, since there are too many open transactions or relations.
+    #[must_use]
+    pub fn uncounted(&self) -> u64 {
+        self.uncounted
+    }
+
+    /// The transaction of a record; its first record is noted.
+    #[inline]
+    fn open(&mut self, record: &Record<'_>) -> Option<&mut Open> {
+        if record.xid == 0 {
+            return None;
+        }
+        if self.open.len() >= MOST_OPEN && !self.open.contains_key(&record.xid) {
+            self.uncounted += 1;
+            return None;
+        }
+        let spare = &mut self.spare;
+        Some(
+            self.open
+                .entry(record.xid)
+                .or_insert_with(|| Open { first: record.lsn, ..spare.pop().unwrap_or_default() }),
+        )
+    }
+
+    #[inline]
+    fn change(&mut self, record: &Record<'_>, change: &Change) {
+        if let Some(touched) = self.touch(record, change.relation) {
+            touched.change(change);
+        }
+    }
+
+    #[inline]
+    fn touch(&mut self, record: &Record<'_>, file: RelationFile) -> Option<&mut Touched> {
+        self.open(record)?;
+        let key = (record.xid, file);
+        if !self.touched.contains_key(&key) {
+            if self.touched.len() >= MOST_TOUCHED {
+                self.uncounted += 1;
+                return None;
+            }
+            self.open.get_mut(&record.xid)?.files.push(file);
+        }
+        Some(self.touched.entry(key).or_default())
+    }
+
+    /// What a transaction does beside changing rows.
+    fn beside(&mut self, record: &Record<'_>, parts: &Parts<'_>, content: &Content<'_>) {
+        if record.rmgr == Rmgr::XLOG && record.info & 0xF0 == FULL_PAGES && record.xid != 0 {
+            let first = parts.first_block.filter(|block| block.fork == 0);
+            let pages = record.blocks().filter(|block| block.fork == 0).count();
+            if let Some(touched) = first.and_then(|block| self.touch(record, block.relation)) {
+                touched.pages += pages as u64;
+            }
+            return;
+        }
+        let (at, Some(open)) = (record.lsn, self.open(record)) else { return };
+        if matches!(content, Content::Other) {
+            return;
+        }
+        let open = open.beside.get_or_insert_default();
+        match content {
+            Content::Storage(StorageChange::Created { relation, fork: 0 }) => push(&mut open.created, *relation),
+            Content::Truncate(truncated) => {
+                truncated.relations.iter().for_each(|oid| push(&mut open.truncated, (truncated.database, oid)));
+            }
+            Content::Database(DatabaseChange::Dropped { database }) => push(&mut open.dropped_databases, *database),
+            Content::Database(DatabaseChange::Created { database }) => push(&mut open.created_databases, *database),
+            Content::Locks(locks) => {
+                let own = locks.iter().filter(|lock| lock.xid == record.xid);
+                own.for_each(|lock| {
+                    push(&mut open.locks, HeldLock { database: lock.database, relation: lock.relation, at });
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn commit(&mut self, record: &Record<'_>, ended: &Ended<'_>, notice: &mut impl FnMut(Notice<'_>)) {
+        let mut committed = Committed {
+            xid: ended.xid,
+            subtransactions: ended.subtransactions.iter().take(MOST_LISTED).collect(),
+            time: ended.time,
+            first: record.lsn,
+            first_is_sure: self.first_known.is_some_and(|known| !precedes(ended.xid, known)),
+            start: record.lsn,
+            end: record.end,
+            timeline: record.timeline,
+            database: ended.database,
+            was_prepared: ended.was_prepared,
+            touched: Vec::new(),
+            created: Vec::new(),
+            removed: ended.removed.iter().take(MOST_LISTED).collect(),
+            truncated: Vec::new(),
+            redefined: ended.invalidations.relations().filter(|(_, oid)| *oid != 0).take(MOST_LISTED).collect(),
+            locks: Vec::new(),
+            dropped_databases: Vec::new(),
+            created_databases: Vec::new(),
+        };
+        committed.removed.reverse();
+        committed.redefined.sort_unstable();
+        committed.redefined.dedup();
+        for xid in std::iter::once(ended.xid).chain(ended.subtransactions.iter()) {
+            self.take(xid, &mut committed);
+        }
+        if committed.database == 0 {
+            committed.database =
+                committed.touched.iter().map(|(file, _)| file.database).find(|oid| *oid != 0).unwrap_or(0);
+        }
+        notice(Notice::Committed(&committed));
+    }
+
+    /// Moves what a transaction or subtransaction did to what is committed.
+    fn take(&mut self, xid: u32, committed: &mut Committed) {
+        let Some(mut open) = self.open.remove(&xid) else { return };
+        committed.first = committed.first.min(open.first);
+        for file in open.files.drain(..) {
+            let Some(touched) = self.touched.remove(&(xid, file)) else { continue };
+            // The subtransactions' files come behind; most transactions have none.
+            let known = xid != committed.xid;
+            match committed.touched.iter_mut().find(|(other, _)| known && *other == file) {
+                Some((_, before)) => before.add(&touched),
+                None => committed.touched.push((file, touched)),
+            }
+        }
+        if let Some(mut beside) = open.beside.take() {
+            committed.created.append(&mut beside.created);
+            committed.locks.append(&mut beside.locks);
+            committed.truncated.append(&mut beside.truncated);
+            committed.dropped_databases.append(&mut beside.dropped_databases);
+            committed.created_databases.append(&mut beside.created_databases);
+        }
+        self.put_away(open);
+    }
+
+    fn abort(&mut self, ended: &Ended<'_>) {
+        for xid in std::iter::once(ended.xid).chain(ended.subtransactions.iter()) {
+            self.forget(xid);
+        }
+    }
+
+    fn forget(&mut self, xid: u32) {
+        let Some(open) = self.open.remove(&xid) else { return };
+        for file in &open.files {
+            self.touched.remove(&(xid, *file));
+        }
+        self.put_away(open);
+    }
+
+    /// Keeps the allocations for the next one.
+    fn put_away(&mut self, mut open: Open) {
+        if self.spare.len() < 64 {
+            open.files.clear();
+            open.beside = None;
+            self.spare.push(open);
+        }
+    }
+
+    /// Transactions older than the oldest that runs have ended, in a crash without a record.
+    fn running(&mut self, running: &RunningTransactions<'_>) {
+        self.first_known.get_or_insert(running.next_xid);
+        let gone: Vec<u32> = self.open.keys().copied().filter(|xid| precedes(*xid, running.oldest_running)).collect();
+        gone.into_iter().for_each(|xid| self.forget(xid));
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < MOST_LISTED {
+        list.push(item);
+    }
+}
+
+/// Whether a transaction id is older: they wrap around (`TransactionIdPrecedes`, `access/transam.c`).
+fn precedes(xid: u32, other: u32) -> bool {
+    xid.wrapping_sub(other).cast_signed() < 0
+}

@@ -1,0 +1,235 @@
+//! What happened, for a person: the proposed transaction with its exact target first, then all suspects in commit order.
+
+use crate::planning::accident::{Answer, Counts, ExactTarget, Suspect, SuspectRelation};
+use crate::report::command_text::shell_word;
+use chrono::{DateTime, TimeZone, Utc};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Tables that are named one by one.
+const MOST_TABLES: usize = 6;
+
+/// What the layout needs beside the answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a, Z: TimeZone> {
+    /// The operator's zone.
+    pub zone: &'a Z,
+    /// The server's zone, where it is known.
+    pub server_zone: Option<chrono_tz::Tz>,
+    /// Where the WAL was read from.
+    pub place: &'a str,
+    /// The directory that `pg_waldump` can read it from, where there is one.
+    pub directory: Option<&'a Path>,
+}
+
+/// The answer as text.
+#[must_use]
+pub fn text<Z: TimeZone<Offset: std::fmt::Display>>(answer: &Answer, shown: &Shown<'_, Z>) -> String {
+    let mut out = format!(
+        "{} to {}, {} segments ({:.1} MB) of {}\n\n",
+        utc(answer.from),
+        utc(answer.to),
+        answer.segments_read,
+        answer.bytes_read as f64 / 1e6,
+        shown.place
+    );
+    let proposed = answer.proposed.as_ref().and_then(|proposed| {
+        answer.suspects.iter().find(|suspect| suspect.xid == proposed.xid && suspect.target == proposed.target)
+    });
+    match proposed {
+        Some(suspect) => out.push_str(&of_proposed(suspect, shown)),
+        None if answer.suspects.is_empty() => out.push_str("Nothing in this window looks like an accident.\n"),
+        None => out.push_str("Nothing in this window is surely an accident; these come nearest.\n"),
+    }
+    if !answer.suspects.is_empty() {
+        out.push_str("\nSuspects, in the order of their commits\n");
+    }
+    for suspect in &answer.suspects {
+        out.push_str(&of_suspect(suspect, shown));
+    }
+    if !answer.notes.is_empty() {
+        out.push_str("\nNotes\n");
+    }
+    for note in &answer.notes {
+        let _ = writeln!(out, "  {note}");
+    }
+    out
+}
+
+fn of_proposed<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown: &Shown<'_, Z>) -> String {
+    let mut out = format!("Stop right before transaction {}: the first is here.\n", suspect.xid);
+    let _ = writeln!(out, "  committed  {}", moments(suspect.commit_time, shown));
+    let _ = writeln!(out, "  target     {}", target(&suspect.target));
+    match &suspect.last_kept {
+        Some(kept) => {
+            let _ = writeln!(out, "  keeps      the commit of {} (xid {})", utc(kept.time), kept.xid);
+        }
+        None => out.push_str("  keeps      every commit before it; none of them was read\n"),
+    }
+    let _ = writeln!(out, "  discards   it and {}", discarded(suspect));
+    if !suspect.locked_until_promotion.is_empty() {
+        let _ = writeln!(
+            out,
+            "  locked     {} until promotion: others committed while it was open, and a query waits for its lock",
+            suspect.locked_until_promotion.join(", ")
+        );
+    }
+    out
+}
+
+fn of_suspect<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown: &Shown<'_, Z>) -> String {
+    let mut out =
+        format!("\n  {}. transaction {} in {}, score {}\n", suspect.rank, suspect.xid, suspect.database, suspect.score);
+    let _ = writeln!(out, "     {}", moments(suspect.commit_time, shown));
+    for reason in &suspect.reasons {
+        let _ = writeln!(out, "     - {reason}");
+    }
+    for relation in suspect.relations.iter().take(MOST_TABLES) {
+        let _ = writeln!(out, "     {}", of_relation(relation));
+    }
+    if suspect.relations.len() > MOST_TABLES {
+        let _ = writeln!(out, "     and {} more relations", suspect.relations.len() - MOST_TABLES);
+    }
+    let earlier =
+        if suspect.may_begin_earlier { ", or earlier: it may have begun before the WAL that was read" } else { "" };
+    let _ = writeln!(
+        out,
+        "     records from {}{earlier}; its commit from {} to {}",
+        suspect.first_record_lsn, suspect.commit_start_lsn, suspect.commit_end_lsn
+    );
+    let _ = writeln!(out, "     to stop before it: {}", target(&suspect.target));
+    let directory = shown.directory.map_or("PG_WAL".to_owned(), |path| shell_word(&path.to_string_lossy()));
+    let _ = writeln!(
+        out,
+        "     to see it: pg_waldump --path={directory} --timeline={} --start={} --end={} --xid={}",
+        suspect.target.timeline, suspect.first_record_lsn, suspect.commit_end_lsn, suspect.xid
+    );
+    if !suspect.subtransactions.is_empty() {
+        let ids: Vec<String> = suspect.subtransactions.iter().take(10).map(u32::to_string).collect();
+        let more = if suspect.subtransactions.len() > 10 { ", …" } else { "" };
+        let _ = writeln!(out, "     its subtransactions have ids of their own: {}{more}", ids.join(", "));
+    }
+    out
+}
+
+fn of_relation(relation: &SuspectRelation) -> String {
+    let mut words = Vec::new();
+    for (count, what) in [(relation.inserted, "inserted"), (relation.updated, "updated"), (relation.deleted, "deleted")]
+    {
+        if count > 0 {
+            words.push(format!("{count} {what}"));
+        }
+    }
+    words.extend(relation.truncated.then(|| "truncated".to_owned()));
+    words.extend(relation.dropped.then(|| "dropped".to_owned()));
+    let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
+    format!("{}{oid}: {}", relation.name, words.join(", "))
+}
+
+fn discarded(suspect: &Suspect) -> String {
+    let discarded = &suspect.discarded;
+    let mut tables: Vec<(&String, &Counts)> = discarded.by_table.iter().collect();
+    tables.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.rows()));
+    let words: Vec<String> = tables
+        .iter()
+        .take(MOST_TABLES)
+        .flat_map(|(table, counts)| {
+            let of =
+                [(counts.inserted, "inserts into"), (counts.updated, "updates of"), (counts.deleted, "deletes from")];
+            of.into_iter().filter(|(count, _)| *count > 0).map(move |(count, what)| format!("{count} {what} {table}"))
+        })
+        .collect();
+    let more = if tables.len() > MOST_TABLES {
+        format!(", and {} more tables", tables.len() - MOST_TABLES)
+    } else {
+        String::new()
+    };
+    match (discarded.commits, words.is_empty()) {
+        (0, _) => "no later commit in the WAL that was read".to_owned(),
+        (commits, true) => format!("{commits} later commits, none of which changed rows of a table"),
+        (commits, false) => format!("{commits} later commits: {}{more}", words.join(", ")),
+    }
+}
+
+fn target(target: &ExactTarget) -> String {
+    format!("{}, on timeline {}", target.recovery_target(), target.timeline)
+}
+
+/// A moment in UTC to the microsecond.
+#[must_use]
+pub fn utc(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
+/// A moment in UTC, in the server's zone where it is known, and in the operator's.
+fn moments<Z: TimeZone<Offset: std::fmt::Display>>(at: DateTime<Utc>, shown: &Shown<'_, Z>) -> String {
+    let mut text = utc(at);
+    if let Some(zone) = shown.server_zone {
+        let _ = write!(text, "; server {}", at.with_timezone(&zone).format("%H:%M:%S%.3f%:z"));
+    }
+    let _ = write!(text, "; here {}", at.with_timezone(shown.zone).format("%H:%M:%S%.3f%:z"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const ANSWER: &str = r#"{"schema":1,"from":"2026-11-22T12:00:00Z","to":"2026-11-22T12:30:00Z","segments_read":3,
+        "bytes_read":50331648,"proposed":{"xid":998,"target":{"type":"lsn","value":"0/3000028","exclusive":true,"timeline":2}},
+        "suspects":[{"rank":1,"xid":998,"first_record_lsn":"0/3000028","may_begin_earlier":false,
+        "commit_time":"2026-11-22T12:10:00.123456Z","commit_start_lsn":"0/3000100","commit_end_lsn":"0/3000130",
+        "database":"shop","relations":[{"name":"orders","oid":16385,"filenode":16385,"inserted":0,"updated":0,
+        "deleted":600,"truncated":false,"dropped":false,"share":0.6}],"score":85,
+        "reasons":["deletes 600 of about 1000 rows of orders (60 %)"],
+        "target":{"type":"lsn","value":"0/3000028","exclusive":true,"timeline":2},"locked_until_promotion":["orders"],
+        "last_kept":{"xid":997,"time":"2026-11-22T12:09:59.5Z","lsn":"0/3000028"},
+        "discarded":{"commits":186,"by_table":{"orders":{"inserted":184,"updated":0,"deleted":0}}},"subtransactions":[999]}],
+        "notes":["the WAL ends early"]}"#;
+
+    fn shown(answer: &Answer) -> String {
+        let zone = chrono::FixedOffset::east_opt(3 * 3600).unwrap();
+        let shown = Shown {
+            zone: &zone,
+            server_zone: Some(chrono_tz::Europe::Berlin),
+            place: "/srv/pg_wal",
+            directory: Some(Path::new("/srv/pg wal")),
+        };
+        text(answer, &shown)
+    }
+
+    #[test]
+    fn everything_that_matters_is_said() {
+        let answer: Answer = serde_json::from_str(ANSWER).unwrap();
+        let said = shown(&answer);
+        for words in [
+            "3 segments (50.3 MB) of /srv/pg_wal",
+            "Stop right before transaction 998: the first is here.",
+            "2026-11-22 12:10:00.123456+00; server 13:10:00.123+01:00; here 15:10:00.123+03:00",
+            "target     lsn 0/3000028, exclusive, on timeline 2",
+            "keeps      the commit of 2026-11-22 12:09:59.500000+00 (xid 997)",
+            "discards   it and 186 later commits: 184 inserts into orders",
+            "locked     orders until promotion",
+            "- deletes 600 of about 1000 rows of orders (60 %)",
+            "orders (oid 16385): 600 deleted",
+            "pg_waldump --path='/srv/pg wal' --timeline=2 --start=0/3000028 --end=0/3000130 --xid=998",
+            "ids of their own: 999",
+            "  the WAL ends early",
+        ] {
+            assert!(said.contains(words), "'{words}' is missing:\n{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_found_is_said_too() {
+        let mut answer: Answer = serde_json::from_str(ANSWER).unwrap();
+        answer.proposed = None;
+        assert!(shown(&answer).contains("surely"));
+        answer.suspects.clear();
+        answer.notes.clear();
+        let said = shown(&answer);
+        assert!(said.contains("Nothing in this window looks like an accident.") && !said.contains("Notes"), "{said}");
+    }
+}
