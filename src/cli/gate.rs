@@ -4,6 +4,7 @@
 //! emptied when the gate opens, so that keys typed for something else are gone. Esc leaves the gate waiting.
 
 use super::terminal::{self, Letters, Raw};
+use crate::planning::typing::{QUIET, Remark, Typing};
 use anyhow::Context as _;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind};
 use ratatui::crossterm::event::{KeyEvent, KeyModifiers};
@@ -14,21 +15,10 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthStr as _;
 
-/// Text that arrives faster than this a character did not come from a hand: a paste in a terminal without
-/// bracketed paste. It has to be typed again.
-const FASTEST_CHARACTER: Duration = Duration::from_millis(15);
-const LONGEST_ANSWER_CHARACTERS: usize = 200;
 /// How often the run is looked at while the person thinks: somebody else may answer.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Keys are dropped until none came for this long: who is still typing for something else has not seen the gate.
-const QUIET: Duration = Duration::from_millis(300);
 /// A key that is stuck does not keep the gate from being asked for ever.
 const QUIET_AT_MOST: Duration = Duration::from_secs(10);
-
-const TYPED_BEFORE: &str = "keys pressed before the gate was open were dropped";
-const PASTED: &str = "pasted text does not count here: type the answer";
-const ENTER_ALONE: &str = "Enter alone approves nothing: type the answer";
-const TOO_FAST: &str = "that came faster than a hand types: type the answer";
 
 /// What a person did at a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +34,9 @@ pub enum Typed {
 /// What the keys so far make of the answer: pure, so that every way of not approving can be tested.
 #[derive(Debug, Default)]
 pub struct Line {
-    text: String,
-    /// When its first and its last character came.
-    typed: Option<(Instant, Instant)>,
-    /// Said to the person after the last key.
-    pub remark: Option<&'static str>,
+    typing: Typing,
+    /// The beginning from which the keys' times count.
+    began: Option<Instant>,
 }
 
 impl Line {
@@ -57,7 +45,7 @@ impl Line {
     pub fn take(&mut self, event: &Event, now: Instant) -> Option<Typed> {
         match event {
             Event::Paste(_) => {
-                self.clear(PASTED);
+                self.typing.clear(Remark::Pasted);
                 None
             }
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key, now),
@@ -65,52 +53,29 @@ impl Line {
         }
     }
 
+    /// What is said to the person about the last key.
+    #[must_use]
+    pub fn remark(&self) -> Option<Remark> {
+        self.typing.remark
+    }
+
     fn key(&mut self, key: KeyEvent, now: Instant) -> Option<Typed> {
+        let at = now.duration_since(*self.began.get_or_insert(now));
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if key.code != KeyCode::Enter {
-            self.remark = None;
+            self.typing.remark = None;
         }
         match key.code {
             KeyCode::Esc => return Some(Typed::Left),
             KeyCode::Char('c' | 'd') if control => return Some(Typed::Left),
-            KeyCode::Char('u') if control => self.clear("cleared"),
+            KeyCode::Char('u') if control => self.typing.clear(Remark::Cleared),
             KeyCode::Char(_) if control || key.modifiers.contains(KeyModifiers::ALT) => {}
-            KeyCode::Char(character) if self.text.chars().count() < LONGEST_ANSWER_CHARACTERS => {
-                self.typed = Some((self.typed.map_or(now, |(first, _)| first), now));
-                self.text.push(character);
-            }
-            KeyCode::Backspace => {
-                self.text.pop();
-                if self.text.is_empty() {
-                    self.typed = None;
-                }
-            }
-            KeyCode::Enter => return self.enter(now),
+            KeyCode::Char(character) => self.typing.push(character, at),
+            KeyCode::Backspace => self.typing.pop(),
+            KeyCode::Enter => return self.typing.enter(at).map(Typed::Answer),
             _ => {}
         }
         None
-    }
-
-    fn enter(&mut self, now: Instant) -> Option<Typed> {
-        let Some((first, last)) = self.typed else {
-            // What was just said of a paste stays: Enter after it is as much as to say "take that".
-            self.remark = self.remark.filter(|said| [PASTED, TOO_FAST].contains(said)).or(Some(ENTER_ALONE));
-            return None;
-        };
-        let between = u32::try_from(self.text.chars().count()).unwrap_or(u32::MAX).saturating_sub(1);
-        let typing = last.duration_since(first) >= FASTEST_CHARACTER.saturating_mul(between);
-        if !typing || now.duration_since(last) < FASTEST_CHARACTER {
-            self.clear(TOO_FAST);
-            return None;
-        }
-        self.typed = None;
-        Some(Typed::Answer(std::mem::take(&mut self.text)))
-    }
-
-    fn clear(&mut self, remark: &'static str) {
-        self.text.clear();
-        self.typed = None;
-        self.remark = Some(remark);
     }
 }
 
@@ -126,7 +91,7 @@ pub fn ask(
     let _raw = Raw::enter()?;
     let mut line = Line::default();
     if drop_what_was_typed()? {
-        line.remark = Some(TYPED_BEFORE);
+        line.typing.remark = Some(Remark::TypedBefore);
     }
     draw(prompt, &line, letters)?;
     let typed = loop {
@@ -188,15 +153,15 @@ fn is_key_there(limit: Duration) -> anyhow::Result<bool> {
 /// The prompt, and below it what there is to say about the last key.
 fn draw(prompt: &str, line: &Line, letters: Letters) -> io::Result<()> {
     let room = terminal::columns().saturating_sub(prompt.width() + 2);
-    let shown = letters.show(&crate::domain::text::clean(&line.text));
+    let shown = letters.show(&crate::domain::text::clean(line.typing.text()));
     let skipped = shown.chars().count().saturating_sub(room);
     let shown: String = shown.chars().skip(skipped).collect();
     let text = format!("{prompt}{shown}");
     let column = u16::try_from(text.width()).unwrap_or(u16::MAX);
     let mut out = io::stdout().lock();
     queue!(out, cursor::MoveToColumn(0), Clear(ClearType::FromCursorDown), style::Print(&text))?;
-    if let Some(remark) = line.remark {
-        let remark: String = format!("   ({remark})").chars().take(terminal::columns() - 1).collect();
+    if let Some(remark) = line.remark() {
+        let remark: String = format!("   ({})", remark.words()).chars().take(terminal::columns() - 1).collect();
         queue!(out, style::Print(format!("\r\n{remark}")), cursor::MoveUp(1), cursor::MoveToColumn(column))?;
     }
     out.flush()
@@ -238,9 +203,9 @@ mod tests {
     fn a_paste_without_brackets_is_too_fast_to_be_a_hand() {
         let mut line = Line::default();
         assert_eq!(typed(&mut line, "main", Duration::from_millis(1)), None);
-        assert!(line.remark.is_some());
+        assert!(line.remark().is_some());
         assert_eq!(line.take(&key(KeyCode::Enter), Instant::now()), None, "it left nothing behind");
-        assert_eq!(line.remark, Some(TOO_FAST), "its line end does not hide why");
+        assert_eq!(line.remark(), Some(Remark::TooFast), "its line end does not hide why");
         let slowly = typed(&mut line, "main", Duration::from_millis(60));
         assert_eq!(slowly, Some(Typed::Answer("main".into())));
     }
@@ -253,7 +218,7 @@ mod tests {
             line.take(&key(KeyCode::Char(character)), now);
         }
         assert_eq!(line.take(&key(KeyCode::Enter), now + Duration::from_secs(5)), None);
-        assert_eq!(line.remark, Some(TOO_FAST));
+        assert_eq!(line.remark(), Some(Remark::TooFast));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 mod accident;
 
 use super::{Context, Exit, Globals};
+use crate::domain::event::RunOutcome;
 use crate::engine::drills;
 use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER, Scenario, Score};
 use crate::engine::store::RunFolder;
 use anyhow::Context as _;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -154,19 +155,25 @@ fn stays(rehearsal: &Rehearsal, outcome: anyhow::Result<Exit>, json: bool) -> an
     outcome
 }
 
+/// Tells the console that it is opened on this practice cluster.
+const PRACTICE: &str = "LIFEBOAT_PRACTICE";
+
 /// Leads through the restore drill on this terminal, as a run of this very program with the practice cluster's
-/// settings: what a person would type on a real host.
+/// settings: what a person would do on a real host. In the console where there is a terminal, else line by line.
 fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
-    tell(INTRODUCTION)?;
     let settings = rehearsal.layout.settings();
-    let status = Command::new("/proc/self/exe")
-        .arg0("lifeboat")
-        .arg("--settings")
-        .arg(&settings)
-        .args(["run", drills::DRILL])
-        .status()
-        .context("cannot start the restore drill")?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("lifeboat").arg("--settings").arg(&settings);
+    let in_console = io::stdin().is_terminal() && io::stdout().is_terminal();
+    if in_console {
+        command.env(PRACTICE, &rehearsal.layout.directory);
+    } else {
+        tell(INTRODUCTION)?;
+        command.args(["run", drills::DRILL]);
+    }
+    let status = command.status().context("cannot start the restore drill")?;
     let exit = match status.code() {
+        Some(0) if in_console => outcome_of(&settings)?,
         Some(0) => Exit::Done,
         Some(2) => Exit::Usage,
         Some(3) => Exit::Waiting,
@@ -187,7 +194,7 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
         format!("Its transcript is kept: {}", file.display())
     };
     let how = match exit {
-        Exit::Done => "The drill is done: what it proved stands above.",
+        Exit::Done => "The drill is done: what it proved stands above, and in its transcript.",
         Exit::Failed => "The drill failed: the step that did stands above, with what to do.",
         Exit::Aborted => "The drill was aborted.",
         Exit::Waiting => "The drill was left; it goes on by itself as far as its next gate, and waits there.",
@@ -196,6 +203,24 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
     };
     tell(&format!("\n{how}\n{evidence}\n"))?;
     Ok(exit)
+}
+
+/// What came of the drill that was begun in the console: of the newest one. None is one that was left.
+fn outcome_of(settings: &Path) -> anyhow::Result<Exit> {
+    let practice = Context::load(Globals { settings: Some(settings.to_owned()), ..Globals::default() })?;
+    let newest =
+        practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
+    let run = newest.map(|folder| folder.load()).transpose()?.map(|(run, _, _)| run);
+    Ok(match run {
+        Some(run) => match run.ended {
+            Some((RunOutcome::Done, _)) => Exit::Done,
+            Some((RunOutcome::Failed, _)) => Exit::Failed,
+            Some((RunOutcome::Aborted, _)) => Exit::Aborted,
+            None if run.unknown().next().is_some() => Exit::Unknown,
+            None => Exit::Waiting,
+        },
+        None => Exit::Waiting,
+    })
 }
 
 /// What is going to happen, and what the gates want.

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// Names the theme to begin with.
 const THEME: &str = "LIFEBOAT_THEME";
+/// Set by `lifeboat rehearse`: the practice cluster's directory.
+const PRACTICE: &str = "LIFEBOAT_PRACTICE";
 /// Keys that were typed ahead are read away for at most this long.
 const DROP_AT_MOST: Duration = Duration::from_secs(2);
 
@@ -77,6 +79,7 @@ fn setup(wishes: &Wishes) -> Setup {
         ascii: wishes.ascii,
         depth: terminal::depth(),
         theme: std::env::var(THEME).unwrap_or_default(),
+        practice: std::env::var(PRACTICE).ok().map(|directory| crate::domain::text::clean(&directory)),
     }
 }
 

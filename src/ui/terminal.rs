@@ -6,7 +6,7 @@
 use crate::ui::event::Event;
 use crate::ui::theme::Depth;
 use ratatui::backend::{Backend, CrosstermBackend};
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::crossterm::{cursor, execute, queue};
@@ -18,6 +18,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Brackets of a synchronised update: the terminal shows all of it or nothing.
 const SYNC: (&[u8], &[u8]) = (b"\x1b[?2026h", b"\x1b[?2026l");
+/// Less than this arrives in one piece without them, in bytes.
+const SMALL: usize = 64;
+/// With what a picture's bytes end: the terminal's own colours, no modifier.
+const PLAIN_AGAIN: &[u8] = b"\x1b[39m\x1b[49m\x1b[0m";
 /// The window's title is put aside and brought back (XTWINOPS 22 and 23; terminals without them pass over it).
 const TITLE: (&[u8], &[u8]) = (b"\x1b[22;0t", b"\x1b[23;0t");
 
@@ -92,7 +96,7 @@ impl Screen {
         if bytes.is_empty() {
             return Ok(0);
         }
-        let frame = [SYNC.0, &bytes, SYNC.1].concat();
+        let frame = if bytes.len() < SMALL { bytes } else { [SYNC.0, &bytes, SYNC.1].concat() };
         send(&frame)?;
         Ok(frame.len())
     }
@@ -132,11 +136,20 @@ impl Drop for Screen {
 }
 
 /// The bytes that make `old` into `new`; none where they are the same.
-fn difference(old: &Buffer, new: &Buffer) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// None that memory does not have.
+pub fn difference(old: &Buffer, new: &Buffer) -> io::Result<Vec<u8>> {
     let updates = old.diff(new);
     let mut bytes = Vec::new();
-    if !updates.is_empty() {
-        CrosstermBackend::new(&mut bytes).draw(updates.into_iter())?;
+    if updates.is_empty() {
+        return Ok(bytes);
+    }
+    let is_plain = updates.iter().all(|(_, _, cell)| cell.style() == Cell::EMPTY.style());
+    CrosstermBackend::new(&mut bytes).draw(updates.into_iter())?;
+    // Where nothing had a look, there is none to take back: most of what a ticking clock would cost.
+    if is_plain && bytes.ends_with(PLAIN_AGAIN) {
+        bytes.truncate(bytes.len() - PLAIN_AGAIN.len());
     }
     Ok(bytes)
 }

@@ -66,11 +66,14 @@ fn offset(local: &DateTime<FixedOffset>) -> String {
     format!("{sign}{:02}{rest}", minutes / 60)
 }
 
-/// How long ago, by its greatest unit: `41 s ago`, `12 min ago`, `15 h ago`, `3 d ago`.
+/// How long ago, by its greatest unit: `just now`, `40 s ago`, `12 min ago`, `15 h ago`, `3 d ago`. Seconds go by tens:
+/// what changes every second draws the eye, and costs bytes over a slow link.
 #[must_use]
 pub fn ago(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match (now - at).num_seconds() {
         seconds if seconds < 0 => "ahead of the clock".to_owned(),
+        0..10 => "just now".to_owned(),
+        seconds @ 10..100 => format!("{} ago", span(seconds / 10 * 10)),
         seconds => format!("{} ago", span(seconds)),
     }
 }
@@ -108,7 +111,8 @@ mod tests {
     #[test]
     fn ages_have_one_unit() {
         let now = at("2026-11-22T23:13:00Z");
-        assert_eq!(ago(at("2026-11-22T23:12:19Z"), now), "41 s ago");
+        assert_eq!(ago(at("2026-11-22T23:12:19Z"), now), "40 s ago");
+        assert_eq!(ago(at("2026-11-22T23:12:55Z"), now), "just now");
         assert_eq!(ago(at("2026-11-22T08:13:00Z"), now), "15 h ago");
         assert_eq!(ago(at("2026-11-22T23:13:01Z"), now), "ahead of the clock");
     }

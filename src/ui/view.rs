@@ -58,7 +58,7 @@ fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     }
     let about = fit(&paint.letters(&about.join(" · ")), room);
     let left = paint.pieces(&[(Role::Accent, " lifeboat"), (Role::Text, "  "), (Role::Text, &about)]);
-    two_sides(buffer, Rect { height: 1, ..area }, &left, &paint.pieces(&[(Role::Faint, &clock), (Role::Text, " ")]));
+    two_sides(buffer, Rect { height: 1, ..area }, &left, &paint.pieces(&[(Role::Text, &clock), (Role::Text, " ")]));
     tabs(model, paint, buffer, Rect { y: 1, height: 1, ..area });
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         ascii: depth == Depth::None,
         depth,
         theme: "dark".into(),
+        practice: None,
     };
     Model::new(setup, size, now())
 }

@@ -16,7 +16,7 @@ fn open(lab: &Lab) -> Terminal {
 }
 
 /// Goes to the gate that waits and types its answer.
-fn approve(terminal: &mut Terminal) {
+pub(crate) fn approve(terminal: &mut Terminal) {
     terminal.send("g");
     terminal.wait_for("Type main and Enter to go on");
     std::thread::sleep(PAUSE);

@@ -1,5 +1,6 @@
 //! The engineer at the terminal: what approves a gate and what does not, in a real terminal of 80 by 24.
 
+use crate::console::approve;
 use crate::lab::{self, Lab};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtyPair, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal};
@@ -410,13 +411,12 @@ fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
     let lab = lab::copy();
     let practice = lab.home().join("rehearsal");
     let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
-    terminal.wait_for("] ready");
-    terminal.wait_for_prompt();
-    assert!(terminal.all().contains("the gate 'start': type  main"), "{}", terminal.all());
-    terminal.answer("main");
-    terminal.wait_for("Remove the drill's directory");
-    terminal.wait_for_prompt();
-    terminal.answer("main");
+    begin(&mut terminal);
+    approve(&mut terminal);
+    terminal.wait_for("GATE: Remove the drill's directory");
+    approve(&mut terminal);
+    terminal.wait_for("DONE after");
+    terminal.send("q");
     assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
     let all = terminal.all();
     assert!(all.contains("The drill is done") && all.contains("practice cluster ended and removed"), "{all}");
@@ -433,12 +433,20 @@ fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
     assert!(all.replace('\n', "").contains(name), "{all}");
 }
 
+/// In the console that a rehearsal ends in: begins the drill it offers, up to its first gate.
+fn begin(terminal: &mut Terminal) {
+    terminal.wait_for("A practice cluster to rehearse on");
+    terminal.send("\r");
+    terminal.wait_for("· b begins the run");
+    terminal.send("b");
+    terminal.wait_for("GATE: Begin the drill");
+}
+
 /// Leaves a rehearsal's drill and gives what was said: the practice cluster is still there, and so is the run.
 fn left_alone(lab: &Lab, name: &str, leave: impl FnOnce(&mut Terminal)) -> String {
     let practice = lab.home().join(name);
     let mut terminal = Terminal::start(lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
-    terminal.wait_for("] ready");
-    terminal.wait_for_prompt();
+    begin(&mut terminal);
     leave(&mut terminal);
     assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
     // Long lines are broken by the terminal.
@@ -457,7 +465,7 @@ fn left_alone(lab: &Lab, name: &str, leave: impl FnOnce(&mut Terminal)) -> Strin
 #[test]
 fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
     let lab = lab::copy();
-    let said = left_alone(&lab, "esc", |terminal| terminal.send("\x1b"));
+    let said = left_alone(&lab, "esc", |terminal| terminal.send("q"));
     let practice = lab.home().join("esc");
     let settings = practice.join("lifeboat.toml");
     let run = fs::read_dir(practice.join("state/runs")).unwrap().next().unwrap().unwrap().file_name();
@@ -476,8 +484,8 @@ fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
 
     // Ctrl-C while something runs: the run needs no terminal.
     let said = left_alone(&lab, "interrupted", |terminal| {
-        terminal.answer("main");
-        terminal.wait_for("Restore the backup set");
+        approve(terminal);
+        terminal.wait_for("command · running");
         terminal.send("\x03");
     });
     assert!(said.contains(" attach "), "{said}");

@@ -47,6 +47,8 @@ pub struct Setup {
     pub depth: Depth,
     /// The theme to begin with.
     pub theme: String,
+    /// The practice cluster it was opened on.
+    pub practice: Option<String>,
 }
 
 /// A page.

@@ -28,17 +28,16 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let height = usize::from(text.height);
     let most = lines.len().saturating_sub(height);
     let top = most.saturating_sub(focus.scrolled);
-    // It stands on the prompt: what decides is at its end.
-    let air = u16::try_from(height.saturating_sub(lines.len())).unwrap_or(0);
-    let place = Rect { y: text.y + air, height: text.height - air, ..text };
-    widgets::lines(buffer, place, &lines[top..]);
+    widgets::lines(buffer, text, &lines[top..]);
     if top > 0 {
         let above = format!("{top} lines above: PgUp");
         let line = paint.line(Role::Faint, &above);
         let width = u16::try_from(line.width()).unwrap_or(0).min(text.width);
         buffer.set_line(text.x + text.width - width, text.y, &line, width);
     }
-    let prompt = Rect { y: area.y + text.height, height: area.height - text.height, ..area };
+    // Right below the text, or at the page's end where the text goes on above it.
+    let below = u16::try_from(lines.len()).unwrap_or(text.height).min(text.height);
+    let prompt = Rect { y: area.y + below, height: PROMPT_ROWS.min(area.height - below), ..area };
     let width = usize::from(area.width);
     let typed = fit_end(&paint.letters(focus.typing.text()), width.saturating_sub(7));
     let (role, said) = match (&focus.said, focus.typing.remark, focus.is_sent) {

@@ -139,7 +139,7 @@ fn draw_steps(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunStat
         let took = state.result.as_ref().map(|result| report_lines::seconds(result.milliseconds)).unwrap_or_default();
         let number = format!("{:>3} ", index + 1);
         let destructive = if step.destructive { "! " } else { "  " };
-        let title = pad(&paint.letters(&step.title), width.saturating_sub(20));
+        let title = pad(&paint.letters(&step.title), width.saturating_sub(18));
         let title_role = if state.status == StepStatus::Pending || state.status == StepStatus::Skipped {
             Role::Faint
         } else {
@@ -150,7 +150,7 @@ fn draw_steps(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunStat
             (Role::Faint, &number),
             (Role::Warning, destructive),
             (title_role, &title),
-            (Role::Faint, &pad_left(&took, 11)),
+            (Role::Faint, &pad_left(&took, 9)),
         ])
     });
 }

@@ -3,6 +3,7 @@
 use super::{complain, gate, go, run, say};
 use crate::domain::event::RunId;
 use crate::ui::action::{Action, Anchor, OutputKey};
+use crate::ui::command::Command;
 use crate::ui::event::{OutputPage, Reply, RunCard};
 use crate::ui::model::{Item, Model, Page, Popup, Value};
 
@@ -63,6 +64,24 @@ fn split<T>(found: Result<T, String>) -> (Option<T>, Option<String>) {
     }
 }
 
+/// What there is to do on a practice cluster: once, when its backups are there.
+fn welcome(model: &mut Model) {
+    let Some(directory) = model.setup.practice.take().filter(|_| model.popup.is_none()) else { return };
+    let about = [
+        format!("It is real, it runs in {directory}, and nothing of this host's own PostgreSQL is touched."),
+        "A drill restores one of its backup sets beside it, starts it, proves it, removes it.".to_owned(),
+        "On the plan's page b begins the run. At a gate g goes to it; the answer is main, typed.".to_owned(),
+        "Enter alone, typing ahead and pasting approve nothing. q leaves; what is begun goes on.".to_owned(),
+    ];
+    let item =
+        |label: &str, command| Item { label: label.into(), about: String::new(), value: Value::Command(command) };
+    let items = vec![
+        item("plan a drill of the newest backup set", Command::Drill),
+        item("look around first", Command::GoInventory),
+    ];
+    model.popup = Some(Popup::picker("A practice cluster to rehearse on", about.into(), items));
+}
+
 fn inventory(model: &mut Model, found: Result<crate::domain::inventory::Inventory, String>, out: &mut Vec<Action>) {
     model.inventory.is_looking = false;
     match found {
@@ -70,6 +89,7 @@ fn inventory(model: &mut Model, found: Result<crate::domain::inventory::Inventor
             model.inventory.found = Some(found);
             model.inventory.problem = None;
             model.inventory.lay_out();
+            welcome(model);
             // New segments came since.
             model.inventory.grounds.clear();
             go::survey(model, out);

@@ -27,7 +27,7 @@ pub fn panel(buffer: &mut Buffer, area: Rect, paint: Paint<'_>, title: &str, rem
     let title = fit(&paint.letters(title), width.saturating_sub(2));
     let room = width.saturating_sub(title.width() + 4);
     let remark = if remark.is_empty() { String::new() } else { fit(&paint.letters(remark), room) };
-    let used = title.width() + remark.width() + if remark.is_empty() { 2 } else { 4 };
+    let used = title.width() + remark.width() + if remark.is_empty() { 1 } else { 2 };
     let rule = "─".repeat(width.saturating_sub(used));
     let mut pieces = vec![(Role::Title, title.as_str()), (Role::Border, " "), (Role::Border, rule.as_str())];
     if !remark.is_empty() {
