@@ -14,6 +14,7 @@ pub mod facts;
 pub mod identity;
 pub mod journal;
 pub mod kept;
+pub mod leftovers;
 pub mod look;
 pub mod managers;
 pub mod moments;
