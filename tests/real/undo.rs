@@ -2,6 +2,7 @@
 
 use crate::driven::Driven;
 use crate::lab::{self, Lab};
+use crate::terminal::Terminal;
 use crate::told::{self, make_directory};
 use std::fs;
 
@@ -62,8 +63,24 @@ fn what_was_kept_comes_back_with_its_tablespace_and_cleanup_asks_twice() {
     assert_eq!(again.run.plan.parameters["record"], "none");
     again.ended("done");
 
-    // The same day --yes alone is not enough.
+    // The same day the name alone is not enough, neither typed nor given.
     let id = first.id();
+    let mut terminal = Terminal::start(&lab, &["cleanup", &id]);
+    let asked = |terminal: &Terminal, word: &str| {
+        let wanted = format!("Type {word} to remove it");
+        lab::wait_until(&wanted, || terminal.screen().contains(&wanted) && terminal.screen().trim_end().ends_with('>'));
+    };
+    asked(&terminal, &id);
+    terminal.answer(&id);
+    asked(&terminal, "discard");
+    terminal.answer(&id);
+    lab::wait_until("the prompt again", || {
+        terminal.screen().contains("That is not the word.") && terminal.screen().trim_end().ends_with('>')
+    });
+    terminal.send("\x1b");
+    assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
+    assert!(terminal.all().contains("Nothing was removed."), "{}", terminal.all());
+    assert!(kept.exists() && aside.exists());
     let once = told::lifeboat(&lab, &["cleanup", &id, "--yes", &id]);
     assert_eq!(once.exit, 3, "{once:?}");
     assert!(once.said.contains("less than a day ago") && once.said.contains("--kept-today discard"), "{once:?}");
