@@ -5,7 +5,7 @@ CARGO ?= cargo
 .PHONY: help rehearse test lint bench prove install-needs
 
 help:
-	@echo 'make rehearse       build Lifeboat and a practice cluster, and be led through a restore drill on it'
+	@echo 'make rehearse       build Lifeboat and a practice cluster, break it, and be led through the recovery'
 	@echo 'make test           all tests, those on real PostgreSQL and pgBackRest as well'
 	@echo 'make lint           format, clippy and rustdoc, warnings denied'
 	@echo 'make bench          the figures (benches/)'

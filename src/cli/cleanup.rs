@@ -6,13 +6,20 @@ use super::{Context, Exit};
 use crate::domain::plan::Plan;
 use crate::domain::run::Run;
 use crate::domain::text::clean;
+use crate::engine::clock;
 use crate::engine::drill_directory::{self, Removed};
+use crate::engine::kept::{self, KeptState};
+use crate::engine::leftovers::{Kept, Leftovers};
+use crate::engine::postgres::{LiveState, server_is_live};
 use crate::engine::processes::Mark;
 use crate::engine::step_process;
 use crate::engine::store::RunFolder;
 use crate::report;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+
+/// The word that is asked for when the cluster was kept less than a day ago.
+const DISCARD: &str = "discard";
 
 /// Arguments of `lifeboat cleanup`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +29,9 @@ pub struct Args {
     /// The run's name once more: removes without asking, where nobody is there to type it.
     #[arg(long, value_name = "RUN")]
     yes: Option<String>,
+    /// The word "discard": beside --yes for a cluster that was kept less than a day ago, the way back from a recovery.
+    #[arg(long, value_name = "WORD", requires = "yes")]
+    kept_today: Option<String>,
 }
 
 /// Runs the subcommand.
@@ -32,37 +42,115 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let folder = context.run_folder(&args.run)?;
     let (run, _, _) = folder.load()?;
     is_over(context, &folder, &run)?;
+    let left = Leftovers::of(&run);
     let mut out = std::io::stdout().lock();
-    let Some(directory) = directory_of(&run.plan) else {
-        writeln!(out, "run {} ({}) had no directory of its own: there is nothing to remove", run.id, run.plan.runbook)?;
-        return Ok(Exit::Done);
-    };
-    let shown = clean(&directory.to_string_lossy());
-    if std::fs::symlink_metadata(&directory).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        writeln!(out, "run {} left nothing behind: {shown} is not there", run.id)?;
+    if left.directory.is_none() && left.kept.is_none() {
+        let why = match directory_of(&run.plan) {
+            Some(directory) => {
+                format!("left nothing behind: {} is not there", clean(&directory.to_string_lossy()))
+            }
+            None => format!("({}) had no directory of its own: there is nothing to remove", run.plan.runbook),
+        };
+        writeln!(out, "run {} {why}", run.id)?;
         return Ok(Exit::Done);
     }
+    if let Some(kept) = &left.kept
+        && let Err(why) = &kept.record
+    {
+        anyhow::bail!("what lies in {} is not removed: {why}", kept.home.display());
+    }
+    show(context, &run, &left, &mut out)?;
+    drop(out);
+    let kept_today = left.kept.as_ref().is_some_and(|kept| kept.is_new(clock::now().to_utc()));
+    if let Some(exit) = agreed(context, args, &run, kept_today)? {
+        return Ok(exit);
+    }
+    remove(&run, &left)
+}
+
+/// What is going to be removed.
+fn show(context: &Context, run: &Run, left: &Leftovers, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "Run {} ({}) has ended: {}.", run.id, run.plan.title, run.outcome_word())?;
-    writeln!(out, "  removes   {shown} with everything in it: {}", content(&directory))?;
-    writeln!(out, "  only if   it carries the mark of run {}, and no server lives in it", run.id)?;
+    if let Some(server) = &left.server {
+        let port = server.port.map_or(String::new(), |port| format!(", port {port}"));
+        writeln!(
+            out,
+            "  stops     the server in it: process {}, socket in {}{port}",
+            server.pid, server.socket_directory
+        )?;
+    }
+    if let Some(directory) = &left.directory {
+        let shown = clean(&directory.to_string_lossy());
+        writeln!(out, "  removes   {shown} with everything in it: {}", content(directory))?;
+    }
+    if let Some(kept) = &left.kept {
+        show_kept(kept, out)?;
+    }
+    writeln!(out, "  only if   it carries the mark of run {}, and no other server lives in it", run.id)?;
     writeln!(
         out,
         "  stays     the journal, all output and the transcript: {} transcript {}",
         context.program(),
         run.id
     )?;
-    drop(out);
-    if let Some(exit) = agreed(context, args, &run)? {
-        return Ok(exit);
+    Ok(())
+}
+
+fn show_kept(kept: &Kept, out: &mut dyn Write) -> anyhow::Result<()> {
+    let home = clean(&kept.home.to_string_lossy());
+    let Ok(Some(record)) = &kept.record else {
+        writeln!(out, "  removes   {home}: nothing had been kept in it yet")?;
+        return Ok(());
+    };
+    let began = record.began.format("%Y-%m-%d %H:%M:%SZ");
+    if record.state == KeptState::PutBack {
+        writeln!(out, "  removes   {home} and what was set aside when the cluster of {began} came back")?;
+    } else {
+        let size = kept::kept_bytes(record).map_or(String::new(), |bytes| format!(", {}", report::status::size(bytes)));
+        writeln!(out, "  removes   the old cluster in {home}, kept on {began}{size}: the way back from the recovery")?;
+        if !matches!(server_is_live(&record.data_directory), Ok(LiveState::Running { .. })) {
+            writeln!(
+                out,
+                "  careful   no server runs on {} now: this may be the only cluster there is",
+                clean(&record.data_directory.to_string_lossy())
+            )?;
+        }
     }
-    let Removed { entries, bytes } = drill_directory::remove_marked(&run.id, &directory)?;
+    for part in record.parts.iter().skip(1) {
+        writeln!(out, "            with the part kept of {}", clean(&part.planned.from.to_string_lossy()))?;
+    }
+    Ok(())
+}
+
+/// The kept cluster first: what can't be removed of it leaves everything else as it is.
+fn remove(run: &Run, left: &Leftovers) -> anyhow::Result<Exit> {
+    let mut removed = Removed::default();
+    let mut more = |part: Removed| {
+        removed.entries += part.entries;
+        removed.bytes += part.bytes;
+    };
+    if let Some(kept) = &left.kept {
+        more(kept::remove_kept(&run.id, &kept.home)?);
+    }
+    if let Some(directory) = &left.directory {
+        if left.server.is_some()
+            && let Some(pid) = drill_directory::stop_server(&run.id, directory)?
+        {
+            writeln!(std::io::stdout().lock(), "stopped the server in it (process {pid})")?;
+        }
+        more(drill_directory::remove_marked(&run.id, directory)?);
+    }
+    let Removed { entries, bytes } = removed;
     let size = report::status::size(bytes);
     writeln!(std::io::stdout().lock(), "removed {entries} files and directories, {size} on disk")?;
     Ok(Exit::Done)
 }
 
-/// Asks for the run's name; `None` when it was given.
-fn agreed(context: &Context, args: &Args, run: &Run) -> anyhow::Result<Option<Exit>> {
+/// Asks for the run's name, and once more where the way back is less than a day old; `None` when all was given.
+fn agreed(context: &Context, args: &Args, run: &Run, kept_today: bool) -> anyhow::Result<Option<Exit>> {
+    let program = context.program();
+    let more = if kept_today { format!(" --kept-today {DISCARD}") } else { String::new() };
+    let unattended = format!("{program} cleanup {} --yes {}{more}", run.id, run.id);
     if let Some(name) = &args.yes {
         anyhow::ensure!(
             name.eq_ignore_ascii_case(run.id.as_str()),
@@ -70,9 +158,16 @@ fn agreed(context: &Context, args: &Args, run: &Run) -> anyhow::Result<Option<Ex
             clean(name),
             run.id
         );
-        return Ok(None);
+        if !kept_today || args.kept_today.as_deref() == Some(DISCARD) {
+            return Ok(None);
+        }
+        writeln!(
+            std::io::stdout().lock(),
+            "Nothing was removed: the cluster was kept less than a day ago, and --yes is not enough for it. Wait until \
+             tomorrow, or say it twice:\n  {unattended}"
+        )?;
+        return Ok(Some(Exit::Waiting));
     }
-    let unattended = format!("{} cleanup {} --yes {}", context.program(), run.id, run.id);
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         writeln!(
             std::io::stdout().lock(),
@@ -82,10 +177,26 @@ fn agreed(context: &Context, args: &Args, run: &Run) -> anyhow::Result<Option<Ex
     }
     terminal::watch_signals("Nothing was removed.".to_owned())?;
     writeln!(std::io::stdout().lock(), "Type {} to remove it. Esc leaves it.", run.id)?;
+    if let Some(exit) = typed(context, run.id.as_str(), "That is not the run's name.")? {
+        return Ok(Some(exit));
+    }
+    if kept_today {
+        writeln!(
+            std::io::stdout().lock(),
+            "It was kept less than a day ago: after this there is no way back from the recovery but another restore.\n\
+             Type {DISCARD} to remove it all the same. Esc leaves it."
+        )?;
+        return typed(context, DISCARD, "That is not the word.");
+    }
+    Ok(None)
+}
+
+/// Asks until this is typed; otherwise why it was not.
+fn typed(context: &Context, wanted: &str, wrong: &str) -> anyhow::Result<Option<Exit>> {
     loop {
         match gate::ask("> ", Letters::of(context), || Ok(true))? {
-            Typed::Answer(answer) if answer.eq_ignore_ascii_case(run.id.as_str()) => return Ok(None),
-            Typed::Answer(_) => writeln!(std::io::stdout().lock(), "That is not the run's name.")?,
+            Typed::Answer(answer) if answer.eq_ignore_ascii_case(wanted) => return Ok(None),
+            Typed::Answer(_) => writeln!(std::io::stdout().lock(), "{wrong}")?,
             Typed::Left | Typed::Gone => {
                 writeln!(std::io::stdout().lock(), "Nothing was removed.")?;
                 return Ok(Some(Exit::Waiting));

@@ -1,9 +1,11 @@
-//! `lifeboat rehearse`: builds a practice cluster and leads through a drill on it.
+//! `lifeboat rehearse`: builds a practice cluster, and leads through an incident or a drill on it.
 
 mod accident;
+mod incident;
 
 use super::{Context, Exit, Globals};
 use crate::domain::event::RunOutcome;
+use crate::domain::run::Run;
 use crate::engine::drills;
 use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER, Scenario, Score};
 use crate::engine::store::RunFolder;
@@ -23,14 +25,17 @@ pub struct Args {
     /// Build here: an empty directory or one that does not exist yet (default: a fresh one in the temporary directory).
     #[arg(long, value_name = "DIR", conflicts_with = "stop")]
     directory: Option<PathBuf>,
-    /// Build, say what is where, and leave it running.
+    /// Build, say what is where, and leave it running; with --scenario it is broken first, for you to recover.
     #[arg(long, conflicts_with = "stop")]
     no_console: bool,
-    /// Build without the writer: the shop sells nothing on its own.
+    /// Build without the writer: the shop sells nothing on its own. Nothing happens to it then.
     #[arg(long, conflicts_with = "stop")]
     no_writer: bool,
-    /// What happens to it: deleted-rows, dropped-table or lost-data-directory. It is then left running, for you to
-    /// recover (default: nothing happens, and a restore drill follows).
+    /// Lead through a restore drill instead of an incident: nothing happens to the practice cluster.
+    #[arg(long, conflicts_with_all = ["stop", "scenario", "broken", "score", "no_console"])]
+    drill: bool,
+    /// What happens to it: deleted-rows (the default), dropped-table or lost-data-directory. On a terminal you are led
+    /// through the recovery; without one it is left running, for you to recover.
     #[arg(long, conflicts_with_all = ["stop", "no_writer"])]
     scenario: Option<Scenario>,
     /// Let it happen to the practice cluster in this directory, whose server runs (default: deleted-rows).
@@ -102,18 +107,27 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     progress("ready");
-    if args.scenario.is_some() {
+    if args.no_console && args.scenario.is_none() {
+        say(&rehearsal, args.json)?;
+        return Ok(Exit::Done);
+    }
+    let is_incident = !args.drill && !args.no_writer;
+    if is_incident && (args.no_console || !incident::is_attended(args)) {
         let outcome = accident::happen(&mut rehearsal, args, &interrupted);
         if !matches!(outcome, Ok(Exit::Done)) {
             rehearsal.stop().and_then(|()| rehearsal.remove())?;
         }
         return outcome;
     }
-    if args.no_console {
-        say(&rehearsal, args.json)?;
-        return Ok(Exit::Done);
-    }
-    let outcome = lead_through(&rehearsal, args.keep);
+    let outcome = if is_incident {
+        let rehearsed = incident::lead(&mut rehearsal, args, &interrupted);
+        if !matches!(&rehearsed, Ok(rehearsed) if rehearsed.is_perfect) {
+            return stays(&rehearsal, rehearsed.map(|rehearsed| rehearsed.exit), args.json);
+        }
+        Ok(Exit::Done)
+    } else {
+        lead_through(&rehearsal, args.keep)
+    };
     if outcome.as_ref().map_or(true, |exit| *exit != Exit::Done) {
         return stays(&rehearsal, outcome, args.json);
     }
@@ -131,23 +145,24 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// The drill did not come to its end, or not to a good one: whoever left it may want to go on, to look, or to try again,
-/// and no practice cluster is taken away from under a run. It is left as it is, and said how to go on and to end it.
+/// It did not come to its end, or not to a good one: whoever left it may want to go on, to look, or to try again, and no
+/// practice cluster is taken away from under a run. It is left as it is, and said how to go on and to end it.
 fn stays(rehearsal: &Rehearsal, outcome: anyhow::Result<Exit>, json: bool) -> anyhow::Result<Exit> {
     let settings = rehearsal.layout.settings();
     let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
-    let newest =
-        practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
-    let run = newest.and_then(|folder| folder.load().ok()).map(|(run, _, _)| run);
     let call = practice.program();
-    let next = match run {
-        Some(run) if run.ended.is_none() => format!("Go on with the drill:\n   {call} attach {}", run.id),
+    let (program, directory) = (super::context::program_name(), rehearsal.layout.directory.display());
+    let is_broken = rehearsal.layout.page().exists();
+    let next = match newest_run(&practice)? {
+        Some(run) if run.ended.is_none() => format!("Go on with it:\n   {call} attach {}", run.id),
+        Some(_) if is_broken => format!("Bring back what was kept, or recover again:\n   {call} run pitr-undo"),
+        None if is_broken => format!("Recover it:\n   {call} run pitr-in-place -p target=..."),
         _ => format!("Begin another drill:\n   {call} run {}", drills::DRILL),
     };
+    let score =
+        if is_broken { format!("The score:\n   {program} rehearse --score {directory}\n") } else { String::new() };
     tell(&format!(
-        "The practice cluster is left as it is. {next}\nEnd and remove it:\n   {} rehearse --stop {}\n",
-        super::context::program_name(),
-        rehearsal.layout.directory.display()
+        "The practice cluster is left as it is. {next}\n{score}End and remove it:\n   {program} rehearse --stop {directory}\n"
     ))?;
     if json {
         say_json(rehearsal, None)?;
@@ -158,22 +173,21 @@ fn stays(rehearsal: &Rehearsal, outcome: anyhow::Result<Exit>, json: bool) -> an
 /// Tells the console that it is opened on this practice cluster.
 const PRACTICE: &str = "LIFEBOAT_PRACTICE";
 
-/// Leads through the restore drill on this terminal, as a run of this very program with the practice cluster's
-/// settings: what a person would do on a real host. In the console where there is a terminal, else line by line.
-fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
-    let settings = rehearsal.layout.settings();
+/// The newest run on the practice cluster.
+fn newest_run(practice: &Context) -> anyhow::Result<Option<Run>> {
+    let runs = practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default();
+    Ok(runs.into_iter().next().and_then(|folder| folder.load().ok()).map(|(run, _, _)| run))
+}
+
+/// This very program with the practice cluster's settings: what a person would type on a real host.
+fn run_lifeboat(rehearsal: &Rehearsal, arguments: &[&str]) -> anyhow::Result<Exit> {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("lifeboat").arg("--settings").arg(&settings);
-    let in_console = io::stdin().is_terminal() && io::stdout().is_terminal();
-    if in_console {
+    command.arg0("lifeboat").arg("--settings").arg(rehearsal.layout.settings()).args(arguments);
+    if arguments.is_empty() {
         command.env(PRACTICE, &rehearsal.layout.directory);
-    } else {
-        tell(INTRODUCTION)?;
-        command.args(["run", drills::DRILL]);
     }
-    let status = command.status().context("cannot start the restore drill")?;
-    let exit = match status.code() {
-        Some(0) if in_console => outcome_of(&settings)?,
+    let status = command.status().with_context(|| format!("cannot start lifeboat {}", arguments.join(" ")))?;
+    Ok(match status.code() {
         Some(0) => Exit::Done,
         Some(2) => Exit::Usage,
         Some(3) => Exit::Waiting,
@@ -182,17 +196,34 @@ fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
         Some(5) => Exit::Unknown,
         // A signal (Ctrl-C while no gate is asked): the run itself goes on, or waits at its next gate.
         _ => Exit::Waiting,
+    })
+}
+
+/// Where the transcript is: with the practice cluster where that stays, else kept beside it.
+fn evidence(rehearsal: &Rehearsal, practice: &Context, run: &Run, stays: bool) -> anyhow::Result<String> {
+    if stays {
+        return Ok(format!("Its transcript: {} transcript {}", practice.program(), run.id));
+    }
+    let folder = practice.run_folder(run.id.as_str())?;
+    let file = keep_transcript(practice, &rehearsal.layout.directory, &folder)?;
+    Ok(format!("Its transcript is kept: {}", file.display()))
+}
+
+/// Leads through the restore drill: in the console where there is a terminal, else line by line.
+fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
+    let settings = rehearsal.layout.settings();
+    let exit = if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        match run_lifeboat(rehearsal, &[])? {
+            Exit::Done => outcome_of(&settings)?,
+            other => other,
+        }
+    } else {
+        tell(INTRODUCTION)?;
+        run_lifeboat(rehearsal, &["run", drills::DRILL])?
     };
     let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
-    let folder =
-        practice.existing_store()?.map(|store| store.runs()).transpose()?.unwrap_or_default().into_iter().next();
-    let Some(folder) = folder else { return Ok(exit) };
-    let evidence = if keep || exit != Exit::Done {
-        format!("Its transcript: {} transcript {}", practice.program(), folder.id)
-    } else {
-        let file = keep_transcript(&practice, &rehearsal.layout.directory, &folder)?;
-        format!("Its transcript is kept: {}", file.display())
-    };
+    let Some(run) = newest_run(&practice)? else { return Ok(exit) };
+    let evidence = evidence(rehearsal, &practice, &run, keep || exit != Exit::Done)?;
     let how = match exit {
         Exit::Done => "The drill is done: what it proved stands above, and in its transcript.",
         Exit::Failed => "The drill failed: the step that did stands above, with what to do.",

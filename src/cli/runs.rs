@@ -5,6 +5,7 @@ use super::{Context, Exit};
 use crate::domain::run::Run;
 use crate::domain::text::clean;
 use crate::engine::clock;
+use crate::engine::leftovers::Leftovers;
 use crate::engine::store::{RunFolder, Store};
 use crate::report::transcript::words;
 use anyhow::Context as _;
@@ -64,14 +65,24 @@ struct Line {
     id: String,
     run: Result<Box<Run>, String>,
     is_runner_alive: bool,
+    /// What an ended run has left, by its mark.
+    keeps: Vec<String>,
+    /// A server that stays is among it.
+    serves: bool,
 }
 
 impl Line {
     fn of(folder: &RunFolder) -> Line {
+        let run = folder.load().map(|(run, _, _)| Box::new(run)).map_err(|error| clean(&error.to_string()));
+        let ended = run.as_ref().ok().filter(|run| run.ended.is_some());
+        let left = ended.map(|run| Leftovers::of(run)).unwrap_or_default();
+        let keeps = left.marked(&folder.id).into_iter().map(|path| clean(&path.to_string_lossy())).collect();
         Line {
             id: folder.id.to_string(),
-            run: folder.load().map(|(run, _, _)| Box::new(run)).map_err(|error| clean(&error.to_string())),
+            run,
             is_runner_alive: folder.is_runner_alive().unwrap_or(false),
+            keeps,
+            serves: left.server.is_some(),
         }
     }
 
@@ -108,6 +119,8 @@ impl Line {
                 "ended": run.ended.map(|(_, at)| words::rfc3339(at)),
                 "seconds": std::time::Duration::from_millis(milliseconds(run, now)).as_secs_f64(),
                 "runner_alive": self.is_runner_alive,
+                "keeps": self.keeps,
+                "serves": self.serves,
                 "problem": null,
             }),
             Err(problem) => json!({
@@ -119,6 +132,8 @@ impl Line {
                 "ended": null,
                 "seconds": null,
                 "runner_alive": self.is_runner_alive,
+                "keeps": self.keeps,
+                "serves": self.serves,
                 "problem": problem,
             }),
         }
@@ -151,6 +166,15 @@ fn table(lines: &[Line], now: DateTime<FixedOffset>) -> String {
         }
         text.push_str(line.trim_end());
         text.push('\n');
+    }
+    for line in lines.iter().filter(|line| !line.keeps.is_empty()) {
+        let serves = if line.serves { ", and a server runs in it" } else { "" };
+        text.push_str(&format!(
+            "{} keeps {}{serves}: lifeboat cleanup {}\n",
+            line.id,
+            line.keeps.join(" and "),
+            line.id
+        ));
     }
     for line in lines {
         if let Err(problem) = &line.run {

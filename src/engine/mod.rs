@@ -20,6 +20,7 @@ pub mod ground;
 pub mod identity;
 pub mod journal;
 pub mod kept;
+pub mod leftovers;
 pub mod look;
 pub mod managers;
 pub mod moments;

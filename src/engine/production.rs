@@ -1,5 +1,6 @@
 //! Production as it is found when a plan is made: whether its server runs, where it listens, and what starts it.
 
+use crate::engine::kept;
 use crate::engine::managers::{self, Managed};
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::postgres::{LiveState, PostgresPrograms, server_is_live};
@@ -85,7 +86,9 @@ impl Production {
     #[must_use]
     pub fn texts(&self) -> Vec<(&'static str, String)> {
         let (version, cluster) = self.managed.cluster.clone().unwrap_or_default();
+        let kept = kept::newest_record(&self.data_directory);
         vec![
+            ("kept-record", kept.map_or_else(|| "none".to_owned(), |record| record.display().to_string())),
             ("data-directory", self.data_directory.display().to_string()),
             ("production-state", self.state.to_owned()),
             ("production-socket-directory", self.socket_directory.display().to_string()),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// What stays the same while production goes on working, by what it is.
-fn picture(lab: &Lab) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn picture(lab: &Lab) -> BTreeMap<String, Vec<String>> {
     let production = lab.layout.production();
     let mut picture = BTreeMap::new();
     let mut put = |what: &str, lines: Vec<String>| picture.insert(what.to_owned(), lines);
@@ -73,7 +73,7 @@ fn files_with_digest(lab: &Lab, name: &str) -> Vec<String> {
 }
 
 /// Every file of the archives of both repositories.
-fn archived(lab: &Lab) -> BTreeSet<String> {
+pub(crate) fn archived(lab: &Lab) -> BTreeSet<String> {
     let list = |key: &str| lab.pgbackrest(&[&format!("--repo={key}"), "repo-ls", "archive/main", "--recurse"]);
     let named = |key: &'static str| {
         list(key)
@@ -86,7 +86,7 @@ fn archived(lab: &Lab) -> BTreeSet<String> {
 }
 
 /// Sells while `work` goes on and ends a segment now and then; returns what `work` did and how many rows were promised.
-fn under_load<T>(lab: &Lab, work: impl FnOnce() -> T) -> (T, u32) {
+pub(crate) fn under_load<T>(lab: &Lab, work: impl FnOnce() -> T) -> (T, u32) {
     let (over, sold) = (AtomicBool::new(false), AtomicU32::new(0));
     let result = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -115,7 +115,7 @@ fn leave_in_spool(lab: &Lab) -> std::path::PathBuf {
 }
 
 #[track_caller]
-fn unchanged(before: &BTreeMap<String, Vec<String>>, after: &BTreeMap<String, Vec<String>>) {
+pub(crate) fn unchanged(before: &BTreeMap<String, Vec<String>>, after: &BTreeMap<String, Vec<String>>) {
     for (what, lines) in before {
         assert_eq!(Some(lines), after.get(what), "{what} changed");
     }
@@ -132,7 +132,7 @@ fn nothing_left(lab: &Lab, drill: &Drill) {
 }
 
 #[track_caller]
-fn archive_only_grew(before: &BTreeSet<String>, after: &BTreeSet<String>) {
+pub(crate) fn archive_only_grew(before: &BTreeSet<String>, after: &BTreeSet<String>) {
     let lost: Vec<&String> = before.difference(after).collect();
     assert!(lost.is_empty(), "removed from the archive: {lost:?}");
     for name in after.difference(before) {

@@ -410,7 +410,7 @@ fn a_terminal_without_unicode_gets_ascii() {
 fn a_rehearsal_leads_through_the_drill_and_keeps_its_transcript() {
     let lab = lab::copy();
     let practice = lab.home().join("rehearsal");
-    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
+    let mut terminal = Terminal::start(&lab, &["rehearse", "--drill", "--directory", practice.to_str().unwrap()]);
     begin(&mut terminal);
     approve(&mut terminal);
     terminal.wait_for("GATE: Remove the drill's directory");
@@ -445,7 +445,7 @@ fn begin(terminal: &mut Terminal) {
 /// Leaves a rehearsal's drill and gives what was said: the practice cluster is still there, and so is the run.
 fn left_alone(lab: &Lab, name: &str, leave: impl FnOnce(&mut Terminal)) -> String {
     let practice = lab.home().join(name);
-    let mut terminal = Terminal::start(lab, &["rehearse", "--directory", practice.to_str().unwrap()]);
+    let mut terminal = Terminal::start(lab, &["rehearse", "--drill", "--directory", practice.to_str().unwrap()]);
     begin(&mut terminal);
     leave(&mut terminal);
     assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
@@ -494,6 +494,76 @@ fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
     lab::assert_done(&stop, "rehearse --stop");
     let left = lab::processes_naming(&practice);
     assert!(left.is_empty() && !practice.exists(), "{left:?}");
+}
+
+/// The first moment before the first blow, as an engineer finds it: the truth stands in for the search.
+fn best_target(practice: &std::path::Path) -> String {
+    let marker = lab::read_marker(practice);
+    let layout = lifeboat::engine::rehearsal::Layout {
+        directory: practice.to_owned(),
+        short_directory: marker.short_directory.clone(),
+    };
+    lifeboat::engine::rehearsal::Truth::read_from(&layout).unwrap().target.unwrap().to_string()
+}
+
+#[test]
+fn a_rehearsed_incident_is_led_from_the_page_to_a_perfect_score() {
+    let lab = lab::copy();
+    let practice = lab.home().join("incident");
+    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap(), "--seed", "3"]);
+    terminal.wait_for("] ready");
+    terminal.wait_for("To which moment?");
+    assert!(terminal.all().contains("PAGE  shop, production"), "{}", terminal.all());
+    terminal.wait_for_prompt();
+    // What is no moment is asked again, and stops nothing.
+    terminal.answer("yesterday");
+    terminal.wait_for("   ! ");
+    terminal.wait_for_prompt();
+    terminal.answer(&best_target(&practice));
+    terminal.wait_for("Take production away from its users");
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    terminal.wait_for("Overwrite production's data directory");
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    terminal.wait_for("Type a way on");
+    terminal.wait_for_prompt();
+    terminal.answer("promote");
+    terminal.wait_for("Make it final");
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    terminal.wait_for("Give production back to its users");
+    terminal.wait_for_prompt();
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+    let all = terminal.all();
+    assert!(all.contains("Rows lost         0 of ") && all.contains("Rows left         0 committed"), "{all}");
+    assert!(all.contains("practice cluster ended and removed"), "{all}");
+    assert!(!practice.exists());
+    let left = lab::processes_naming(&practice);
+    assert!(left.is_empty(), "{left:?}");
+    let kept = fs::read_dir(lab.home()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(fs::read_to_string(&kept[0]).unwrap().contains("Recover production to a moment, in place"));
+}
+
+#[test]
+fn a_rehearsed_incident_that_is_left_at_the_page_stays_and_says_how_to_go_on() {
+    let lab = lab::copy();
+    let practice = lab.home().join("left");
+    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap(), "--seed", "3"]);
+    terminal.wait_for("To which moment?");
+    terminal.wait_for_prompt();
+    terminal.send("\x1b");
+    assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
+    let said = terminal.all().replace('\n', "");
+    for words in ["left as it is", "run pitr-in-place -p target=", "rehearse --score", "rehearse --stop"] {
+        assert!(said.contains(words), "'{words}' is not in: {said}");
+    }
+    let stop = lab::lifeboat().args(["rehearse", "--stop"]).arg(&practice).output().unwrap();
+    lab::assert_done(&stop, "rehearse --stop");
+    assert!(!practice.exists());
 }
 
 fn parameter(lab: &Lab, name: &str) -> String {

@@ -112,7 +112,7 @@ impl Drill {
     }
 }
 
-fn fold(folder: &Path) -> (Run, Vec<String>) {
+pub(crate) fn fold(folder: &Path) -> (Run, Vec<String>) {
     let entries = journal::read(&folder.join("journal.jsonl")).unwrap().entries;
     let gates = entries.iter().filter_map(|entry| match &entry.event {
         RunEvent::GateOpened { step, .. } => Some(step.to_string()),

@@ -82,6 +82,15 @@ pub(super) enum Helper {
         /// The record that keeping wrote.
         #[arg(long, value_name = "FILE")]
         record: PathBuf,
+        /// Refuses a record of another data directory.
+        #[arg(long, value_name = "DIR")]
+        data_directory: Option<PathBuf>,
+    },
+    /// Tells what was kept; changes nothing.
+    ShowKept {
+        /// The record that keeping wrote.
+        #[arg(long, value_name = "FILE")]
+        record: PathBuf,
     },
     /// Removes the kept cluster.
     RemoveKept {
@@ -148,7 +157,8 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
             let set = SetToRestore { bytes: *set_bytes, tablespaces: keep::oids(set_tablespaces)? };
             keep::keep(&run, data_directory, kept, how, &set, &mut told)?;
         }
-        Helper::PutBack { record } => keep::put_back(record, &mut told)?,
+        Helper::PutBack { record, data_directory } => keep::put_back(record, data_directory.as_deref(), &mut told)?,
+        Helper::ShowKept { record } => keep::show(record, &mut told)?,
         Helper::RemoveKept { record, run } => {
             let removed = kept::remove_kept(&RunId::parse(run)?, keep::home_of(record)?)?;
             told.say("removed-entries", removed.entries);

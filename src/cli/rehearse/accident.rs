@@ -57,7 +57,7 @@ pub(super) fn score(directory: &Path, args: &Args) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn in_words(score: &Score) -> String {
+pub(super) fn in_words(score: &Score) -> String {
     let Score { rows_expected, rows_lost, rows_left, .. } = score;
     let seconds = score.seconds.map_or("-".to_owned(), |seconds| format!("{seconds} s"));
     let mut text = format!(

@@ -7,7 +7,8 @@ use crate::domain::inventory::{BackupSet, Database, Repository, Stanza};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::{SegmentSize, TimelineHistory, TimelineId, WalSegment};
 use crate::engine::checks::archive::{self, Archived, archive_path, archived, index_of};
-use crate::engine::checks::{CheckError, CheckReport, Input, set_of, wrong};
+use crate::engine::checks::{CheckError, CheckReport, Input, set_of, shown_bytes, wrong};
+use crate::planning::keeping::Speeds;
 use std::collections::BTreeMap;
 
 /// What recovery follows: timelines, oldest first, each with the first and last segment it can be used for.
@@ -103,6 +104,17 @@ pub(super) fn segments_after(
     Ok(newest.zip(start).map_or(0, |(newest, start)| (newest + 1).saturating_sub(start)))
 }
 
+/// Replay in bytes a second, careful: one process, and random writes.
+const REPLAY: f64 = 40e6;
+
+/// How long a restore and a replay to the end take, roughly.
+fn about(set_bytes: u64, segments: u64, size: SegmentSize) -> String {
+    let wal_bytes = segments.saturating_mul(size.bytes());
+    let seconds = set_bytes as f64 / Speeds::default().restore + wal_bytes as f64 / REPLAY;
+    let (set, wal) = (shown_bytes(set_bytes), shown_bytes(wal_bytes));
+    format!("{set} to restore and {segments} segments ({wal}) to replay, about {:.0} s", seconds.max(1.0))
+}
+
 /// WAL is there without a gap from the set's start to the newest archived segment on the way to a timeline.
 pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let stanza = input.stanza(None, None)?;
@@ -132,6 +144,7 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
     };
     report.put("newest-segment", segment);
     report.put("segments", newest - start + 1);
+    report.put("about", about(set.database_bytes().0, newest - start + 1, size));
     let needed = needed(input.text("target")?, wal.stop, size);
     if let Some(needed) = needed.filter(|needed| *needed > newest) {
         let wanted = segment_at(needed, size, road.timeline_at(needed));

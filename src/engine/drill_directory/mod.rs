@@ -14,9 +14,11 @@
 
 mod conf;
 mod remove;
+mod server;
 pub(crate) mod walk;
 
 pub use remove::{Removed, remove_marked};
+pub use server::{is_marked, stop_server};
 pub use walk::{mount_points_in, symlink_in};
 
 use crate::domain::event::RunId;

@@ -50,7 +50,7 @@ pub fn remove_marked(run: &RunId, directory: &Path) -> Result<Removed, DrillDire
     Ok(removed)
 }
 
-fn is_ours(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirectoryError> {
+pub(super) fn is_ours(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirectoryError> {
     let not_ours = |why: String| DrillDirectoryError::NotOurs { path: directory.to_owned(), why };
     match marker(root, directory)? {
         Some(found) if found == run.as_str() => Ok(()),

@@ -127,6 +127,21 @@ pub fn run_of(record: &Path) -> Result<RunId, KeptError> {
     RunId::parse(run).map_err(|error| refuse(error.to_string()))
 }
 
+/// The newest record of a cluster that was kept beside `data_directory` and is not back in its place; `None` where there is
+/// none. One that can't be read is passed over: it names no way back.
+#[must_use]
+pub fn newest_record(data_directory: &Path) -> Option<PathBuf> {
+    let prefix = format!("{}.kept-", data_directory.file_name()?.to_str()?);
+    let beside = std::fs::read_dir(data_directory.parent()?).ok()?.flatten();
+    let found = beside.filter_map(|entry| {
+        let run = RunId::parse(entry.file_name().to_str()?.strip_prefix(&prefix)?).ok()?;
+        let record = read_record(&run, &entry.path()).ok()??;
+        let is_of_it = record.data_directory == data_directory && record.state != KeptState::PutBack;
+        is_of_it.then(|| (record.began, entry.path().join(RECORD)))
+    });
+    found.max_by_key(|(began, _)| *began).map(|(_, path)| path)
+}
+
 /// Reads the record in `home`; `None` where there is none (yet). The directory has to carry the run's mark.
 ///
 /// # Errors

@@ -148,6 +148,21 @@ fn the_way_back_puts_everything_where_it_was_and_the_other_aside() {
 }
 
 #[test]
+fn the_newest_record_is_one_of_this_place_with_its_mark_and_not_back_yet() {
+    let site = Site::new();
+    let main = site.path("main");
+    assert_eq!(newest_record(&main), None);
+    // what carries no mark, or is another directory's, is nobody's way back
+    fs::create_dir(site.path("main.kept-7Q2M")).unwrap();
+    fs::write(site.path("main.kept-7Q2M").join(RECORD), "{\"format\": 1, \"run\": \"7Q2M\"}").unwrap();
+    site.keep(&site.option(Keeping::Rename)).unwrap();
+    assert_eq!(newest_record(&main), Some(site.home().join(RECORD)));
+    assert_eq!(newest_record(&site.path("other")), None);
+    put_back(&site.run, &site.home()).unwrap();
+    assert_eq!(newest_record(&main), None, "it is back in its place");
+}
+
+#[test]
 fn a_copy_is_whole_disarmed_and_shares_no_file() {
     let site = Site::new();
     let before = site.tree("main");

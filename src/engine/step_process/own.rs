@@ -204,7 +204,10 @@ impl Prepared {
 fn spawn(spec: &StepSpec, output: &Capture, errors: Option<&Capture>) -> io::Result<Pid> {
     let program = if spec.is_lifeboat { identity::program_to_execute() } else { Path::new(&spec.argv[0]) };
     let mut command = Command::new(program);
-    if !spec.release {
+    if spec.release {
+        // Our own environment has it: what is handed over would be taken for this step's for as long as it lives.
+        command.env_remove(MARK_VARIABLE);
+    } else {
         command.env(MARK_VARIABLE, spec.mark().to_string());
     }
     let child = command

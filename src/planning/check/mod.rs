@@ -31,6 +31,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         "depth",
         "directory",
         "host",
+        "kept-record",
         "lifeboat",
         "manager",
         "manager-cluster",

@@ -21,8 +21,10 @@ pub const RUNBOOK_VERSION: i64 = 1;
 
 /// The runbooks in the binary: name and text.
 pub const SHIPPED: &[(&str, &str)] = &[
-    ("pitr-in-place", include_str!("../../../runbooks/pitr-in-place.toml")),
     ("restore-drill", include_str!("../../../runbooks/restore-drill.toml")),
+    ("pitr-in-place", include_str!("../../../runbooks/pitr-in-place.toml")),
+    ("pitr-side-by-side", include_str!("../../../runbooks/pitr-side-by-side.toml")),
+    ("pitr-undo", include_str!("../../../runbooks/pitr-undo.toml")),
 ];
 
 /// The text of a shipped runbook.

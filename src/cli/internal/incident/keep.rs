@@ -3,9 +3,10 @@
 use super::Told;
 use crate::domain::event::RunId;
 use crate::domain::text::clean;
-use crate::engine::kept::{self, RECORD, SetToRestore};
+use crate::engine::kept::{self, KeptState, RECORD, Record, SetToRestore};
 use crate::planning::keeping::{Keeping, PlannedPart, Speeds, Way, keep_plan};
 use anyhow::{Context as _, anyhow, bail};
+use chrono::SecondsFormat;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -114,8 +115,41 @@ pub(super) fn home_of(record: &Path) -> anyhow::Result<&Path> {
     record.parent().context("the record lies in no directory")
 }
 
-pub(super) fn put_back(record: &Path, told: &mut Told) -> anyhow::Result<()> {
+/// The record with its path, proven to be of the run it names.
+fn read(path: &Path) -> anyhow::Result<(&Path, Record)> {
+    let home = home_of(path)?;
+    let record = kept::read_record(&kept::run_of(path)?, home)?;
+    Ok((home, record.with_context(|| format!("{} is no record of a kept cluster", path.display()))?))
+}
+
+pub(super) fn show(path: &Path, told: &mut Told) -> anyhow::Result<()> {
+    let (home, record) = read(path)?;
+    told.say("kept-at", home.display());
+    told.say("run", &record.run);
+    told.say("began", record.began.to_rfc3339_opts(SecondsFormat::Secs, true));
+    told.say(
+        "state",
+        match record.state {
+            KeptState::Keeping => "kept in part: keeping was interrupted",
+            KeptState::Kept => "kept",
+            KeptState::PuttingBack { .. } => "back in part: putting back was interrupted",
+            KeptState::PutBack => bail!("the cluster in {} is back in its place already", home.display()),
+        },
+    );
+    told.say("data-directory", record.data_directory.display());
+    told.say("system-identifier", record.system_identifier.map_or("none".to_owned(), |id| id.to_string()));
+    told.list("parts", record.parts.iter().map(|part| part.planned.from.display()));
+    Ok(())
+}
+
+pub(super) fn put_back(record: &Path, data_directory: Option<&Path>, told: &mut Told) -> anyhow::Result<()> {
     let home = home_of(record)?;
+    if let Some(wanted) = data_directory {
+        let (_, found) = read(record)?;
+        if found.data_directory != wanted {
+            bail!("{} is of {}, not of {}", record.display(), found.data_directory.display(), wanted.display());
+        }
+    }
     let back = kept::put_back(&kept::run_of(record)?, home)?;
     told.say("put-back", back.data_directory.display());
     told.list("aside", back.aside.iter().map(|path| path.display()));
