@@ -10,6 +10,7 @@ mod drill;
 mod false_success;
 mod in_place;
 mod in_place_accidents;
+mod in_place_kills;
 mod in_place_pause;
 mod in_place_support;
 mod in_place_targets;
