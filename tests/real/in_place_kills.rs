@@ -100,7 +100,8 @@ fn the_runner_of_a_recovery_is_killed_and_the_recovery_carried_on() {
     println!("{count} kills, decided {decided:?}, {} entries", recovery.drill.entries.len());
     assert_eq!(recovery.drill.run().outcome_word(), "done", "{}{}", recovery.reasons(), recovery.transcript(&[]));
     assert!(open.is_empty(), "never came by: {open:?}");
-    assert!(count + 1 >= wanted.len(), "{count} of {} kills", wanted.len());
+    // Entries come in together, and the runner that wrote the second may be gone by the first.
+    assert!(count * 2 > wanted.len(), "{count} of {} kills", wanted.len());
     assert!(
         recovery.drill.run().each().all(|(_, state)| matches!(state.status, StepStatus::Done | StepStatus::Skipped))
     );
