@@ -269,6 +269,20 @@ fn a_held_step_can_be_left_for_another_target() {
 }
 
 #[test]
+fn a_server_is_not_started_again_once_the_run_was_given_up_for_a_target_out_of_reach() {
+    let mut play = Play::new();
+    play.go();
+    play.fails = Some(id("goal"));
+    play.decide("back", Some("0/5000028"));
+    play.go();
+    assert_eq!((play.status("goal"), play.status("server")), (StepStatus::Held, StepStatus::Ready));
+    play.decide("give-up", None);
+    play.go();
+    assert_eq!((play.outcome(), play.attempts("server")), (Some(RunOutcome::Aborted), 1));
+    assert_eq!((play.status("undo"), play.status("server")), (StepStatus::Done, StepStatus::Done));
+}
+
+#[test]
 fn a_server_started_again_has_to_reach_the_target_again() {
     let mut play = Play::new();
     play.go();

@@ -16,7 +16,7 @@ use std::time::Duration;
 const SAMPLED: usize = 5;
 
 /// An entry by its kind and its step: where in a run it stands, however often the run was carried on before.
-fn point(event: &RunEvent) -> String {
+pub(crate) fn point(event: &RunEvent) -> String {
     let kind = match event {
         RunEvent::RunCreated { .. } => "created",
         RunEvent::RunnerStarted { .. } => "runner",
@@ -54,7 +54,7 @@ fn points(plan: &Plan) -> Vec<String> {
 }
 
 /// Some of them, each chosen once, by a generator that anybody can run again with the same seed.
-fn sample(mut points: Vec<String>, seed: u64) -> BTreeSet<String> {
+pub(crate) fn sample(mut points: Vec<String>, seed: u64) -> BTreeSet<String> {
     let mut state = seed;
     let mut next = |below: usize| {
         // SplitMix64
@@ -67,7 +67,8 @@ fn sample(mut points: Vec<String>, seed: u64) -> BTreeSet<String> {
     (0..SAMPLED).map(|_| points.swap_remove(next(points.len()))).collect()
 }
 
-fn seed() -> u64 {
+/// `LIFEBOAT_SEED`, else one by chance.
+pub(crate) fn seed() -> u64 {
     match std::env::var("LIFEBOAT_SEED") {
         Ok(seed) => seed.parse().expect("LIFEBOAT_SEED is a whole number"),
         Err(_) => {

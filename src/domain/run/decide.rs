@@ -66,9 +66,11 @@ impl Run {
         self.plan.steps.iter_mut().for_each(|step| step.empty(&from));
     }
 
-    /// A decision taken while an earlier step was held: nothing before the decision is done any more.
+    /// A decision taken while an earlier step was held: nothing before the decision is done any more. A server that was to
+    /// be started again with another target is not, once it is stopped.
     fn pass_over(&mut self, position: usize, choice: &StepId) {
         for state in &mut self.steps[..position] {
+            state.again = false;
             match state.status {
                 StepStatus::Held => state.status = StepStatus::Failed,
                 // A gate that waits as well: what it asks about is not done any more.

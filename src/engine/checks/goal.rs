@@ -53,7 +53,28 @@ struct Refused {
 
 impl From<MomentsError> for Refused {
     fn from(error: MomentsError) -> Refused {
-        let remedy = "Choose a target inside of what there is; `lifeboat inventory` lists the sets.".to_owned();
+        let remedy = match &error {
+            MomentsError::AfterEnd { last, gap, .. } => {
+                let last = last.as_ref().map(|end| format!("; the last transaction that can come back is {}", ended(end)));
+                let last = last.unwrap_or_default();
+                match gap {
+                    None => format!("The nearest that works is -p target=latest{last}."),
+                    Some(gap) => format!("Bring back what is missing ({gap}){last}."),
+                }
+            }
+            MomentsError::BeforeSet { floor, .. } => {
+                format!("The nearest that works with this set is -p target={floor}; an older set reaches further back.")
+            }
+            MomentsError::Outside { lsn, from, .. } if lsn < from => {
+                format!("The nearest that works with this set is -p target={from}; an older set reaches further back.")
+            }
+            MomentsError::Outside { gap: None, .. } => "The nearest that works is -p target=latest.".to_owned(),
+            MomentsError::NotFound { .. } => {
+                "Look for its number, or give the time or the LSN instead; the nearest that works without is -p target=latest."
+                    .to_owned()
+            }
+            _ => "Choose a target inside of what there is; `lifeboat inventory` lists the sets.".to_owned(),
+        };
         Refused { what: error.to_string(), remedy }
     }
 }
@@ -248,6 +269,10 @@ fn told(
     report.put("set-stop", set.stop().to_rfc3339_opts(SecondsFormat::Secs, true));
     report.put("last-kept", clean(&kept));
     report.put("first-discarded", clean(&discarded));
+}
+
+fn ended(end: &TransactionEnd) -> String {
+    format!("{}, ended at {}", end.xid, end.time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
 fn commit(end: &TransactionEnd) -> String {

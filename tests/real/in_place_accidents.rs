@@ -1,0 +1,162 @@
+//! Each accident of the rehearsal, recovered in place: what was promised before it is back, and nothing of it or after it.
+
+use crate::in_place_support::{self as in_place, Recovery, Way, assert_handed_back, before};
+use crate::lab::{self, Lab};
+use chrono::SecondsFormat;
+use lifeboat::domain::lsn::Lsn;
+use lifeboat::engine::rehearsal::{Acknowledged, Truth};
+use serde_json::Value;
+
+#[test]
+fn deleted_rows_come_back_after_a_target_too_late_and_one_too_early() {
+    let lab = in_place::practice();
+    let truth = accident(&lab, "deleted-rows", "1");
+    let (good, after) = divided(&lab, &truth);
+    let deleted = truth.blows[0].rows.unwrap();
+    let payments = truth.baseline.iter().find(|baseline| baseline.table == "payments").unwrap();
+    let old = |lab: &Lab| -> u64 {
+        let count = format!("SELECT count(*) FROM payments WHERE payment_id <= {}", payments.highest);
+        in_place::ask(lab, &count).parse().unwrap()
+    };
+
+    // Behind the accident: seen at the pause.
+    let late = after[2].lsn;
+    let mut recovery = Recovery::begin(&lab, &[], &["-p", &before(late)]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(late);
+    assert!(old(&lab) < payments.rows && payments.rows - old(&lab) <= deleted);
+
+    // Back, by another restore: half of what the writer was promised meanwhile.
+    let early = good.len() / 2;
+    recovery.decide(&["back", &before(good[early].lsn), "exclusive=true"]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(good[early].lsn);
+    assert_eq!((old(&lab), there(&lab, &good)), (payments.rows, rows(&good[..=early])));
+    assert_eq!(recovery.drill.steps_started("restore"), 2);
+
+    // And forward, without one, to where it began.
+    let target = truth.target.unwrap();
+    recovery.decide(&["forward", &before(target)]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(target);
+    assert_eq!((old(&lab), there(&lab, &good), there(&lab, &after)), (payments.rows, rows(&good), 0));
+    assert_eq!(recovery.drill.steps_started("restore"), 2);
+
+    recovery.decide(&["promote"]);
+    recovery.comes_to(&Way::Ended("done"));
+    recovered(&recovery, &truth);
+    let lost = recovery.value("goal.first-discarded");
+    assert!(lost.contains(&format!("xid {}", truth.blows[0].commit.xid)), "the accident is what is lost first: {lost}");
+}
+
+#[test]
+fn a_dropped_table_comes_back_at_a_time() {
+    let lab = in_place::practice();
+    let truth = accident(&lab, "dropped-table", "1");
+    let at = truth.blows[0].commit.committed_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let mut recovery = Recovery::begin(&lab, &[], &["-p", &format!("target={at}")]);
+    // A time leads right before the commit: the transaction is open at the pause, and what it dropped is locked.
+    recovery.comes_to(&Way::Held("probe".to_owned()));
+    assert!(recovery.reasons().contains("lock timeout"), "{}", recovery.reasons());
+    recovery.resolve("probe", "done");
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(truth.boundary);
+    recovery.decide(&["promote"]);
+    recovery.comes_to(&Way::Ended("done"));
+    recovered(&recovery, &truth);
+}
+
+#[test]
+fn a_lost_data_directory_comes_back_to_the_last_commit_in_a_repository() {
+    let lab = in_place::practice();
+    let truth = accident(&lab, "lost-data-directory", "2");
+    let mut recovery = Recovery::begin(&lab, &[], &["-p", "target=latest"]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(truth.boundary);
+    recovery.decide(&["promote"]);
+    recovery.comes_to(&Way::Ended("done"));
+    recovered(&recovery, &truth);
+}
+
+/// Lets the accident happen.
+fn accident(lab: &Lab, scenario: &str, seed: &str) -> Truth {
+    let directory = lab.layout.directory.to_str().unwrap();
+    let output = lab.run_lifeboat(&["rehearse", "--break", directory, "--scenario", scenario, "--seed", seed]);
+    lab::assert_done(&output, "lifeboat rehearse --break");
+    Truth::read_from(&lab.layout).unwrap()
+}
+
+/// What the writer was promised up to the accident, and after it.
+fn divided(lab: &Lab, truth: &Truth) -> (Vec<Acknowledged>, Vec<Acknowledged>) {
+    let noted = Acknowledged::read_all(&lab.layout).unwrap().into_iter();
+    noted
+        .filter(|commit| commit.timeline == truth.timeline)
+        .partition(|commit| commit.lsn <= truth.boundary || truth.good.contains(&commit.xid))
+}
+
+fn rows(commits: &[Acknowledged]) -> u64 {
+    let count = |commit: &Acknowledged| {
+        [commit.order_id, commit.payment_id, commit.customer_id].iter().flatten().count() as u64
+    };
+    commits.iter().map(count).sum()
+}
+
+/// How many of the rows of these commits are there, by number and time: a number may be given out again later.
+fn there(lab: &Lab, commits: &[Acknowledged]) -> u64 {
+    let mut found = 0;
+    for (table, key, time) in [
+        ("customers", "customer_id", "created_at"),
+        ("orders", "order_id", "placed_at"),
+        ("payments", "payment_id", "paid_at"),
+    ] {
+        let wanted: Vec<String> = commits
+            .iter()
+            .filter_map(|commit| {
+                let number = match table {
+                    "customers" => commit.customer_id,
+                    "orders" => commit.order_id,
+                    _ => commit.payment_id,
+                }?;
+                Some(format!("({number}, '{}'::timestamptz)", commit.at.to_rfc3339()))
+            })
+            .collect();
+        if wanted.is_empty() || in_place::ask(lab, &format!("SELECT to_regclass('{table}') IS NULL")) == "t" {
+            continue;
+        }
+        let count = format!(
+            "SELECT count(*) FROM {table} JOIN (VALUES {}) AS promised (number, at)
+             ON {table}.{key} = promised.number AND {table}.{time} = promised.at",
+            wanted.join(", ")
+        );
+        found += in_place::ask(lab, &count).parse::<u64>().unwrap();
+    }
+    found
+}
+
+/// All that was there and all that was promised before the accident is back, nothing else, and the shop sells.
+fn recovered(recovery: &Recovery<'_>, truth: &Truth) {
+    let lab = recovery.lab;
+    assert_handed_back(recovery, 2);
+    let (good, after) = divided(lab, truth);
+    assert!(rows(&good) > 0 && rows(&after) > 0);
+    assert_eq!((there(lab, &good), there(lab, &after)), (rows(&good), 0));
+    for baseline in &truth.baseline {
+        let (table, key) = (&baseline.table, format!("{}_id", baseline.table.trim_end_matches('s')));
+        let old = lab.sql(&format!("SELECT count(*) FROM {table} WHERE {key} <= {}", baseline.highest));
+        assert_eq!(old, baseline.rows.to_string(), "{table}");
+    }
+    let noted = Acknowledged::read_all(&lab.layout).unwrap().len();
+    lab::wait_until("the shop sells again", || Acknowledged::read_all(&lab.layout).unwrap().len() > noted);
+    let output = lab.run_lifeboat(&["rehearse", "--json", "--score", lab.layout.directory.to_str().unwrap()]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    let score = &said["score"];
+    assert_eq!(
+        (&score["rows_lost"], &score["rows_left"], &score["wrong"]),
+        (&0.into(), &0.into(), &Value::Array(Vec::new()))
+    );
+    assert!(score["seconds"].as_f64().unwrap() > 0.0, "{said}");
+    recovery.assert_transcript();
+    recovery.assert_nothing_destroyed_twice();
+    let reached: Lsn = Lsn::parse(recovery.value("seen.lsn")).unwrap();
+    assert!(reached <= truth.boundary);
+}
