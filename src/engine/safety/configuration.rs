@@ -275,6 +275,7 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SafetyError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
