@@ -131,9 +131,9 @@ fn skipped(
     say: impl Fn(String) -> Vec<String>,
 ) -> Vec<String> {
     // What another choice leaves out goes without saying as well.
-    let planned = plan.position(step).is_some_and(|position| {
-        plan.steps[position].ruled_out.is_some() || plan.steps[position].only_choice.is_some()
-    });
+    let planned = plan
+        .position(step)
+        .is_some_and(|position| plan.steps[position].ruled_out.is_some() || plan.steps[position].only_choice.is_some());
     if detail == Detail::Brief && (planned || reason == AFTER_A_FAILURE || reason == NO_FAILURE) {
         return Vec::new();
     }
