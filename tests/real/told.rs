@@ -206,6 +206,15 @@ impl Mounted {
     }
 }
 
+impl Mounted {
+    /// Shows one directory at the place of another.
+    pub(crate) fn bound(from: &Path, at: &Path) -> Mounted {
+        let output = privileged("mount").arg("--bind").arg(from).arg(at).output().unwrap();
+        lab::assert_done(&output, "mount --bind");
+        Mounted(at.to_owned())
+    }
+}
+
 impl Drop for Mounted {
     fn drop(&mut self) {
         // Lazily: whatever still works there is ended by the lab.

@@ -174,7 +174,6 @@ fn goal(moments: &mut Moments, target: &RecoveryTarget) -> Result<Goal, Refused>
         }
         RecoveryTarget::Time { at, exclusive } => Ok(Goal::before(moments.resolve_time(*at, !exclusive)?)),
         RecoveryTarget::Lsn { lsn, exclusive } => {
-            let moment = moments.neighbours(*lsn)?;
             let last = moments.last_record()?;
             if last.start < *lsn {
                 return Err(Refused {
@@ -185,6 +184,7 @@ fn goal(moments: &mut Moments, target: &RecoveryTarget) -> Result<Goal, Refused>
                     remedy: format!("The latest that works is -p target=latest, or lsn:{}.", last.start),
                 });
             }
+            let moment = moments.neighbours(*lsn)?;
             if *exclusive {
                 Ok(Goal::before(moment))
             } else {

@@ -58,14 +58,16 @@ pub fn places(
 ) -> Result<Places, SafetyError> {
     let mut found = Places::default();
     let started_with = read(&data_directory.join("postmaster.opts"))?.unwrap_or_default();
-    let arguments = options(&String::from_utf8_lossy(&started_with));
+    let started_with = String::from_utf8_lossy(&started_with);
+    let arguments = options(&started_with);
+    let directory = started_in(&started_with).unwrap_or_else(|| data_directory.to_owned());
     for setting in SETTINGS {
         let mut question = Question::new(programs.program("postgres"));
         question.environment = environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
         question.environment.insert("LC_ALL".into(), "C".into());
         question.environment.remove("PGDATA");
         // "-C" first: only then root is no reason to refuse
-        question.arguments = vec!["-C".into(), setting.into(), "-D".into(), data_directory.into()];
+        question.arguments = vec!["-C".into(), setting.into(), "-D".into(), (&directory).into()];
         question.arguments.extend(arguments.iter().map(Into::into));
         // the last of a name counts
         question.arguments.extend(config_file.map(|path| format!("--config_file={}", path.display()).into()));
@@ -83,6 +85,15 @@ pub fn places(
         found.files.insert("config_file".to_owned(), path.to_owned());
     }
     Ok(found)
+}
+
+/// The directory after `-D` in a line of `postmaster.opts`, where it holds the configuration: the data directory, or the
+/// one whose `postgresql.conf` names it.
+fn started_in(text: &str) -> Option<PathBuf> {
+    let mut words = text.trim_end().split(" \"").skip(1).map(|word| word.strip_suffix('"').unwrap_or(word));
+    words.find(|word| *word == "-D")?;
+    let path = PathBuf::from(words.next()?);
+    (path.is_absolute() && path.join("postgresql.conf").is_file()).then_some(path)
 }
 
 /// The settings (`-c name=value`, `--name=value`) of a line of `postmaster.opts`: program, then each argument in double
@@ -264,7 +275,21 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>, SafetyError> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn the_directory_of_the_last_start_counts_where_its_configuration_is_there() {
+        let home = tempfile::tempdir().unwrap();
+        let started =
+            |path: &Path| started_in(&format!("/usr/bin/postgres \"-D\" \"{}\" \"-c\" \"port=1\"\n", path.display()));
+        assert_eq!(started(home.path()), None);
+        std::fs::write(home.path().join("postgresql.conf"), "").unwrap();
+        assert_eq!(started(home.path()).as_deref(), Some(home.path()));
+        assert_eq!(started(Path::new("etc")), None);
+        assert_eq!(started_in("/usr/bin/postgres \"-D\""), None);
+        assert_eq!(started_in(""), None);
+    }
 
     #[test]
     fn the_settings_of_the_last_start_are_read() {

@@ -7,6 +7,7 @@ use crate::engine::drill_directory::walk::{self, Missing};
 use crate::engine::safety::wal::SUMS;
 use crate::engine::safety::{SafetyError, open_plain, room_for, write_durably};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -89,10 +90,10 @@ pub fn place_missing_wal(
     Ok(result)
 }
 
-/// The names of what is in `safety/pg_wal`.
+/// The names of what is in `safety/pg_wal`; none where there was no cluster to save any from.
 ///
 /// # Errors
-/// [`SafetyError`]: no safety folder, a damaged list.
+/// [`SafetyError`]: a folder without its list, a damaged list.
 pub fn saved_names(safety: &Path) -> Result<BTreeSet<String>, SafetyError> {
     Ok(sums(&safety.join("pg_wal"))?.into_keys().collect())
 }
@@ -139,6 +140,9 @@ fn history(from: &Path, timeline: TimelineId) -> Result<Option<TimelineHistory>,
 }
 
 fn sums(from: &Path) -> Result<BTreeMap<String, Digest>, SafetyError> {
+    if from.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+        return Ok(BTreeMap::new());
+    }
     let path = from.join(SUMS);
     let text = String::from_utf8_lossy(&read(&path)?).into_owned();
     let damaged = |line: &str| SafetyError::Unexpected {

@@ -196,3 +196,12 @@ fn the_newest_logs_are_saved_up_to_a_limit() {
     assert!(saved.left_out[&log.join("middle")].contains("first 6 bytes"));
     assert_eq!(save_logs(&site.path("none"), &site.path("safety"), 14).unwrap(), SavedFiles::default());
 }
+
+#[test]
+fn where_no_cluster_was_nothing_was_saved_and_a_list_that_is_gone_is_no_such_case() {
+    let home = tempfile::tempdir().unwrap();
+    assert!(super::saved_names(home.path()).unwrap().is_empty());
+    fs::create_dir(home.path().join("pg_wal")).unwrap();
+    let error = super::saved_names(home.path()).unwrap_err().to_string();
+    assert!(error.contains("SHA256SUMS"), "{error}");
+}
