@@ -17,7 +17,12 @@ const FETCHED: usize = 8;
 /// Everything that has to be so before the target may be moved forward on the same copy. Anything else is a delta restore.
 pub(super) fn forward_guards(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let directory = input.path("data-directory")?;
-    let (new, paused): (Lsn, Lsn) = (input.parsed("new-lsn")?, input.parsed("last-paused-lsn")?);
+    let new: Lsn = input.parsed("new-lsn")?;
+    // A recovery that never paused has no last pause: then only what the copy needs to be consistent binds.
+    let paused = match input.with.get("last-paused-lsn").map(String::as_str) {
+        Some("") => Lsn(0),
+        _ => input.parsed("last-paused-lsn")?,
+    };
     let timeline = TimelineId(input.parsed("timeline")?);
     let mut report = CheckReport::default();
     if let LiveState::Running { pid, .. } = server_is_live(directory)? {
@@ -54,7 +59,9 @@ fn guards(control: &ControlData, signal: bool, new: Lsn, paused: Lsn, timeline: 
     }
     let minimum = control.minimum_recovery.unwrap_or(control.checkpoint);
     for (position, what) in [(minimum, "what the data directory needs to be consistent"), (paused, "the last pause")] {
-        if new > position {
+        if position == Lsn(0) {
+            report.good("it never paused before");
+        } else if new > position {
             report.good(format!("the new target {new} lies beyond {what}, {position}"));
         } else {
             let remedy = "Moving back needs a delta restore; moving forward a later target.";
@@ -213,6 +220,20 @@ mod tests {
             assert!(bad.len() == 1 && bad[0].contains(said), "{bad:?}");
         }
         assert_eq!(asked("shut down in recovery", 1, true, 0x5000).len(), 2);
+    }
+
+    /// A replay that paused for a limit that was too low has no last pause, and may go on all the same.
+    #[test]
+    fn without_an_earlier_pause_only_the_copy_binds() {
+        let text = include_str!("../../../tests/fixtures/control_data/in-production-15.txt");
+        let mut control = ControlData::parse(text).unwrap();
+        (control.state, control.timeline, control.minimum_recovery) =
+            ("in archive recovery".to_owned(), 1, Some(Lsn(0x5000)));
+        for (new, holds) in [(0x5001, true), (0x5000, false)] {
+            let mut report = CheckReport::default();
+            guards(&control, true, Lsn(new), Lsn(0), TimelineId(1), &mut report);
+            assert_eq!(report.holds(), holds, "{new:x}");
+        }
     }
 
     #[test]
