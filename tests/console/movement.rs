@@ -80,6 +80,25 @@ fn the_moment_on_the_timeline_becomes_the_target() {
 }
 
 #[test]
+fn where_several_runbooks_take_a_target_the_person_says_which() {
+    let mut model = filled(SIZE, Depth::True);
+    let mut cards = crate::support::runbooks();
+    let mut other = cards[0].clone();
+    other.name = "in-place".into();
+    cards.insert(0, other);
+    reply(&mut model, Reply::Runbooks(Ok(cards)));
+    press(&mut model, &["2", "Left", "Enter"]);
+    assert!(screen(&model).contains("What is to be done with this moment?"));
+    let asked = press(&mut model, &["Down", "Enter"]);
+    let names = asked.iter().filter_map(|action| match action {
+        Action::Propose { runbook, .. } => Some(runbook.as_str()),
+        _ => None,
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["in-place"]);
+    assert!(given(&asked).contains_key("target"));
+}
+
+#[test]
 fn a_typed_time_is_shown_in_both_zones_before_it_is_taken() {
     let mut model = filled(SIZE, Depth::True);
     press(&mut model, &["2", "t"]);

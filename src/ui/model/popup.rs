@@ -35,6 +35,8 @@ pub enum Value {
     Stanza(String, Option<RepositoryKey>),
     /// The parameter is to have this value.
     Parameter(String, String),
+    /// A plan of this runbook to the target on the timeline.
+    Runbook(String),
     /// Open this run.
     Run(RunId),
     /// Decide about a step whose outcome is unknown, or that is held.

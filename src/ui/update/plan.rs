@@ -49,8 +49,28 @@ pub(super) fn drill_set(model: &mut Model, out: &mut Vec<Action>) {
     of(model, DRILL, given, out);
 }
 
-/// A drill to the target on the timeline, of the set that would serve.
+/// From the target on the timeline to a plan: with one runbook that takes a target at once, with several the person
+/// says which.
 pub(super) fn to_target(model: &mut Model, out: &mut Vec<Action>) {
+    let cards = model.runbooks.cards.iter().flatten();
+    let mut items: Vec<Item> = cards
+        .filter_map(|card| {
+            let runbook = card.runbook.as_ref().ok().filter(|runbook| runbook.parameters.contains_key("target"))?;
+            let value = Value::Runbook(card.name.clone());
+            Some(Item { label: card.name.clone(), about: runbook.title.clone(), value })
+        })
+        .collect();
+    // What changes nothing of production stands first.
+    items.sort_by_key(|item| item.label != DRILL);
+    if items.len() > 1 && matches!(model.timeline.choice, Some(Ok(_))) {
+        model.popup = Some(Popup::picker("What is to be done with this moment?", Vec::new(), items));
+    } else {
+        target_with(model, DRILL, out);
+    }
+}
+
+/// A plan of this runbook to the target on the timeline, of the set that would serve.
+pub(super) fn target_with(model: &mut Model, runbook: &str, out: &mut Vec<Action>) {
     let choice = match &model.timeline.choice {
         Some(Ok(choice)) => choice.clone(),
         Some(Err(why)) => {
@@ -76,7 +96,7 @@ pub(super) fn to_target(model: &mut Model, out: &mut Vec<Action>) {
     if target.is_exclusive() {
         given.insert("exclusive".to_owned(), "true".to_owned());
     }
-    of(model, DRILL, given, out);
+    of(model, runbook, given, out);
 }
 
 /// The names of the plan's parameters, in the order in which they are shown.

@@ -321,6 +321,7 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
         Value::Theme(name) => take_theme(model, &name),
         Value::Stanza(stanza, repository) => go::select(model, stanza, repository, out),
         Value::Parameter(name, value) => plan::give(model, &name, value, out),
+        Value::Runbook(name) => plan::target_with(model, &name, out),
         Value::Run(id) => go::attach(model, id, out),
         Value::Way(step, choice, true) => {
             let title = format!(
