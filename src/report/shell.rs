@@ -42,7 +42,10 @@ fn variable(name: &str) -> String {
 /// The whole script.
 #[must_use]
 pub fn plan(plan: &Plan) -> String {
-    let mut out = Script(String::new());
+    // What only stands in a check or on a gate is for the reader; what stands in a command has to be known.
+    let commands = plan.steps.iter().filter(|step| step.kind.command().is_some());
+    let commanded = commands.flat_map(Step::pending).map(str::to_owned).collect();
+    let mut out = Script(String::new(), commanded);
     out.head(plan);
     let awaited: BTreeSet<&str> =
         plan.steps.iter().filter(|step| step.ruled_out.is_none()).flat_map(Step::pending).collect();
@@ -55,7 +58,8 @@ pub fn plan(plan: &Plan) -> String {
     out.0
 }
 
-struct Script(String);
+/// The text so far, and the captured values that commands need.
+struct Script(String, BTreeSet<String>);
 
 impl Script {
     fn line(&mut self, line: &str) {
@@ -154,7 +158,7 @@ impl Script {
                 let question = format!("verify '{check}': does it hold? [yes] ");
                 self.line(&format!("ask {}", quote(&clean(&question))));
                 self.line(&format!("[ \"$reply\" = yes ] || {}", failure(step, "'not verified'")));
-                self.answers(step, awaited);
+                self.answers(step);
             }
             StepKind::Command { command } | StepKind::Sql { command } => self.command(step, command, awaited),
             StepKind::Stop { server, command } => {
@@ -206,10 +210,10 @@ impl Script {
 
     /// What a check would have answered and later steps need: a person has to find it out. Nothing goes on with an empty
     /// value.
-    fn answers(&mut self, step: &Step, awaited: &BTreeSet<&str>) {
+    fn answers(&mut self, step: &Step) {
         for capture in &step.captures {
             let name = format!("{}.{}", step.id, capture.name);
-            if awaited.contains(name.as_str()) {
+            if self.1.contains(&name) {
                 self.line(&format!("ask {}", quote(&format!("Value of {name}: "))));
                 self.line("[ -n \"$reply\" ] || { echo 'no value: nothing more is done' >&2; exit 3; }");
                 self.line(&format!("{}=$reply", variable(&name)));
