@@ -176,12 +176,21 @@ fn goal(moments: &mut Moments, target: &RecoveryTarget) -> Result<Goal, Refused>
         RecoveryTarget::Lsn { lsn, exclusive } => {
             let last = moments.last_record()?;
             if last.start < *lsn {
-                return Err(Refused {
-                    what: format!(
-                        "{lsn} lies behind the last record there is, which begins at {}: recovery would not stop there",
-                        last.start
-                    ),
-                    remedy: format!("The latest that works is -p target=latest, or lsn:{}.", last.start),
+                let start = last.start;
+                let what = format!(
+                    "{lsn} lies behind the last record there is, which begins at {start}: recovery would not stop there"
+                );
+                // With more behind a gap the end is none of the archive's own.
+                return Err(match last.gap {
+                    None => {
+                        Refused { what, remedy: format!("The latest that works is -p target=latest, or lsn:{start}.") }
+                    }
+                    Some(gap) => Refused {
+                        what: format!("{what}; {gap}"),
+                        remedy: format!(
+                            "Bring back what is missing, or take lsn:{start} (with exclusive=false), the last before the gap."
+                        ),
+                    },
                 });
             }
             let moment = moments.neighbours(*lsn)?;
