@@ -391,6 +391,19 @@ pub enum RunEvent {
 }
 
 impl RunEvent {
+    /// Written because a person asked for it: what a granted request leaves behind.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            RunEvent::StepResolved { .. }
+                | RunEvent::GateAnswered { .. }
+                | RunEvent::DecisionMade { .. }
+                | RunEvent::AbortRequested { .. }
+                | RunEvent::NoteWritten { .. }
+        )
+    }
+
     /// The step it speaks of, if it speaks of one.
     #[must_use]
     pub fn step(&self) -> Option<&StepId> {

@@ -19,6 +19,10 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// A runner that holds the lock reads its journal, looks at its steps, and then hears requests.
 const HEARS_WITHIN: Duration = Duration::from_secs(30);
 const TRIED_EVERY: Duration = Duration::from_millis(20);
+/// A runner that hung up is about to end, or has been followed by another one.
+const LETS_GO_WITHIN: Duration = Duration::from_millis(500);
+/// So often a request is made anew because its runner ended before it answered.
+const ASKED_ANEW: u32 = 3;
 
 /// In a run's folder: what its runners had to say.
 const RUNNER_LOG: &str = "runner.log";
@@ -155,12 +159,50 @@ pub fn last_words(folder: &RunFolder) -> Option<String> {
     log.lines().rev().find(|line| !line.trim().is_empty()).map(crate::domain::text::clean)
 }
 
-/// Sends a request to the run's runner and waits until it is granted and durable, or refused.
+/// Sends a request to the run's runner and waits until it is granted and durable, or refused. A runner that ends before it
+/// answers, as a killed one does whose threads go one after the other, is replaced and asked anew, where the journal proves
+/// that it granted nothing.
 ///
 /// # Errors
 /// [`ClientError::Refused`] with the reason; [`ClientError::Stopped`] when the journal can't be written;
-/// [`ClientError::NoAnswer`] when the runner ended meanwhile.
+/// [`ClientError::NoAnswer`] when the runner ended meanwhile, and the journal does not tell whether it granted this.
 pub fn request(folder: &RunFolder, request: &Request) -> Result<u64, ClientError> {
+    let mut known = folder.load()?.1.len();
+    for _ in 0..ASKED_ANEW {
+        match ask(folder, request) {
+            Err(ClientError::NoAnswer(error, _)) if is_hung_up(&error) => {
+                let (_, entries, _) = folder.load()?;
+                if entries.iter().skip(known).any(|entry| entry.event.is_answer()) {
+                    return Err(ClientError::NoAnswer(error, folder.id.to_string()));
+                }
+                known = entries.len();
+                let socket = std::fs::read_to_string(folder.path.join(SOCKET_NOTE))
+                    .map_err(|error| ClientError::NoAnswer(error, folder.id.to_string()))?;
+                await_free(folder)?;
+                ensure_runner(folder, Path::new(&socket))?;
+            }
+            answered => return answered,
+        }
+    }
+    ask(folder, request)
+}
+
+/// The other side ended without an answer.
+fn is_hung_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+/// Waits until a runner that is ending has let go of the run, or another one has it.
+fn await_free(folder: &RunFolder) -> Result<(), ClientError> {
+    let until = Instant::now() + LETS_GO_WITHIN;
+    while folder.is_runner_alive()? && Instant::now() < until {
+        std::thread::sleep(TRIED_EVERY);
+    }
+    Ok(())
+}
+
+fn ask(folder: &RunFolder, request: &Request) -> Result<u64, ClientError> {
     let lost = |error| ClientError::NoAnswer(error, folder.id.to_string());
     let mut stream = connect(folder)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN)).map_err(lost)?;

@@ -6,6 +6,9 @@ use lifeboat::domain::digest::Digest;
 use lifeboat::domain::event::{Operator, RunEvent, Via};
 use lifeboat::engine::client::{self, ClientError};
 use lifeboat::planning::machine::Request;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 
 #[test]
 fn one_of_two_approvals_is_granted_and_outdated_ones_are_refused() {
@@ -75,7 +78,28 @@ fn many_who_attach_to_a_run_without_a_runner_get_one_runner() {
     drill.read_on(std::time::Duration::ZERO);
     let runners = drill.entries.iter().filter(|entry| matches!(entry.event, RunEvent::RunnerStarted { .. })).count();
     assert_eq!(runners, 2);
-    lab::assert_done(&lab.run_lifeboat(&["abort", &id]), "lifeboat abort");
+
+    // A runner that is being killed holds the lock and the socket for a moment more, and hears nobody.
+    assert!(drill.kill_runner());
+    let dying = (drill.folder.lock_runner().unwrap().unwrap(), heard_by_nobody(&drill));
+    let abort = kills::spawn(&lab, "abort.txt", &["abort", &id]);
+    let mut called = [PollFd::new(&dying.1, PollFlags::IN)];
+    assert_eq!(rustix::event::poll(&mut called, Some(&Timespec { tv_sec: 60, tv_nsec: 0 })), Ok(1), "nobody called");
+    drop(dying);
+    assert_eq!(kills::exit_of(abort), Some(0), "{}", kills::said(&lab, "abort.txt"));
+    drill.until("the end", kills::is_end);
+    let asked = drill.entries.iter().filter(|entry| matches!(entry.event, RunEvent::AbortRequested { .. })).count();
+    assert_eq!((drill.run().outcome_word(), asked), ("aborted", 1));
+}
+
+/// A socket in the place of the run's that never takes a call.
+fn heard_by_nobody(drill: &Drill) -> UnixListener {
+    let path = std::fs::read_to_string(drill.folder.path.join("socket")).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    // Whoever runs this, the run's owner may call.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
+    listener
 }
 
 #[test]
