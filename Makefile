@@ -44,4 +44,4 @@ SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 prove:
 	sh scripts/needs.sh
 	@echo 'make prove: CASES=$(CASES) SEED=$(SEED)'
-	LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --release
+	LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --profile prove --no-fail-fast
