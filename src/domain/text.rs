@@ -74,6 +74,23 @@ fn must_show(character: char) -> bool {
     }
 }
 
+/// A size in bytes for people, in at most seven columns, in powers of 1,000: `408 kB`, `22.1 MB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    // 999.5 would be shown as 1000.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if value < 99.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +150,29 @@ mod tests {
         #[test]
         fn any_bytes_become_clean_text(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             prop_assert!(!clean_bytes(&bytes).contains(is_hidden));
+        }
+    }
+
+    #[test]
+    fn sizes_never_take_more_than_seven_columns() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (99_949, "99.9 kB"),
+            (99_950, "100 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1.0 MB"),
+            (33_520_020, "33.5 MB"),
+            (u64::MAX, "18.4 EB"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+        for power in 0..64 {
+            for bytes in [(1u64 << power) - 1, 1 << power, 10u64.saturating_pow(power), 10u64.saturating_pow(power) - 1]
+            {
+                assert!(size(bytes).len() <= 7, "{bytes}");
+            }
         }
     }
 }

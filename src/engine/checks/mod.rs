@@ -26,6 +26,7 @@ use crate::domain::event::Finding;
 use crate::domain::info::{self, InfoError};
 use crate::domain::inventory::{BackupSet, Inventory, Repository, RepositoryKey, Stanza};
 use crate::domain::label::BackupLabel;
+use crate::domain::text::size as shown_bytes;
 use crate::engine::pgbackrest::PgbackrestError;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use crate::engine::postgres::PostgresError;
@@ -246,21 +247,6 @@ fn listed(values: &[String]) -> String {
         text.push_str(&format!(" and {more} more"));
     }
     text
-}
-
-/// A size for people, decimal units.
-fn shown_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
-    if bytes < 1000 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
 }
 
 #[cfg(test)]

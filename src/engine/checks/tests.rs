@@ -198,12 +198,3 @@ fn replay_that_ends_before_the_newest_segment_is_no_success() {
     assert!(!at("0/4000090", "67108864").unwrap().holds());
     assert!(at("0/4000090", "1000").is_err() && at("x", "16777216").is_err());
 }
-
-#[test]
-fn sizes_are_for_people() {
-    for (bytes, shown) in
-        [(999, "999 B"), (1000, "1.0 kB"), (22_100_000, "22.1 MB"), (4_000_000_000_000_000, "4000.0 TB")]
-    {
-        assert_eq!(shown_bytes(bytes), shown);
-    }
-}

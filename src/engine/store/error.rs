@@ -1,6 +1,7 @@
 //! What can be wrong with the state directory, in words for the person who has to act on it.
 
 use crate::domain::event::RunId;
+use crate::domain::text::size;
 use crate::engine::journal::{JournalError, hint};
 use std::path::{Path, PathBuf};
 
@@ -118,13 +119,5 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> StoreError {
         StoreError::Io { doing, path: path.to_owned(), source }
-    }
-}
-
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{bytes} bytes"),
-        1_000_000..1_000_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
-        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
     }
 }

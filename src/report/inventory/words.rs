@@ -1,22 +1,12 @@
 //! Sizes, times and failures in words.
 
 use crate::domain::inventory::{Bytes, Progress, RepositoryKey, Status, StatusCode};
+use crate::domain::text;
 use chrono::{DateTime, Utc};
 
-/// A size in at most seven columns, in powers of 1,000: `408 kB`, `22.1 MB`.
-pub(crate) fn bytes(size: Bytes) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    if size.0 < 1000 {
-        return format!("{} B", size.0);
-    }
-    let mut value = size.0 as f64 / 1000.0;
-    let mut unit = 0;
-    // 999.5 would be shown as 1000.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if value < 99.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+/// A size in at most seven columns: `22.1 MB`.
+pub(crate) fn bytes(bytes: Bytes) -> String {
+    text::size(bytes.0)
 }
 
 /// A moment, to the minute, in UTC: `2026-11-22 06:40Z`.
@@ -129,29 +119,6 @@ fn unreadable(repo: &str, message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_never_take_more_than_seven_columns() {
-        for (size, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (99_949, "99.9 kB"),
-            (99_950, "100 kB"),
-            (999_499, "999 kB"),
-            (999_500, "1.0 MB"),
-            (33_520_020, "33.5 MB"),
-            (u64::MAX, "18.4 EB"),
-        ] {
-            assert_eq!(bytes(Bytes(size)), text);
-        }
-        for power in 0..64 {
-            for size in [(1u64 << power) - 1, 1 << power, 10u64.saturating_pow(power), 10u64.saturating_pow(power) - 1]
-            {
-                assert!(bytes(Bytes(size)).len() <= 7, "{size}");
-            }
-        }
-    }
 
     #[test]
     fn ages_never_take_more_than_five_columns() {
