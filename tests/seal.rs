@@ -118,6 +118,26 @@ fn a_fact_that_only_a_ruled_out_step_needs_is_not_missed() {
 }
 
 #[test]
+fn room_is_needed_until_something_lies_where_a_plan_restores_to() {
+    let place = tempfile::tempdir().unwrap();
+    let room = |plan: &Plan, bytes: Option<u64>| {
+        let found = lifeboat::engine::facts::thresholds(plan, bytes);
+        found.get("free-space").map(|room| (room.least, room.value > 1_000_000, room.unit.clone()))
+    };
+    for directory in [place.path().to_owned(), place.path().join("not/yet/there")] {
+        let plan = drill(&[("directory", directory.to_str().unwrap())]);
+        assert_eq!(room(&plan, Some(7_000)), Some((7_000, true, "bytes".to_owned())), "{}", directory.display());
+        assert_eq!(room(&plan, None), Some((0, true, "bytes".to_owned())), "the set can't be read any more");
+    }
+    std::fs::write(place.path().join("PG_VERSION"), "15\n").unwrap();
+    let plan = drill(&[("directory", place.path().to_str().unwrap())]);
+    assert_eq!(room(&plan, Some(7_000)), Some((0, true, "bytes".to_owned())), "its room is taken already");
+    let text = small("kind = \"note\"\ntext = \"x\"");
+    let restores_nothing = bind(&parse(&text).unwrap(), &BTreeMap::new(), &facts()).unwrap();
+    assert_eq!(room(&restores_nothing, Some(7_000)), None);
+}
+
+#[test]
 fn thresholds_move_under_the_same_seal() {
     let plan = drill(&[]);
     let mut moved = plan.clone();

@@ -4,8 +4,12 @@
 //! approved no longer describes what would happen. A *threshold* fact (free space) moves by nature:
 //! only that it fell below its bound counts as a change, and only once: who approved it below its bound has seen it.
 
+use crate::domain::text;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// The unit of a threshold that is a size.
+pub const BYTES: &str = "bytes";
 
 /// A reading that may move, and the least value with which the work may go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,31 @@ pub struct Threshold {
     pub least: u64,
     /// The unit of both, as shown: `bytes`, `segments`.
     pub unit: String,
+}
+
+impl Threshold {
+    /// The reading for people: `63.2 GB`, `12 segments`.
+    #[must_use]
+    pub fn reading(&self) -> String {
+        self.shown(self.value)
+    }
+
+    /// The bound for people, where there is one now: `at least 21.3 MB needed`.
+    #[must_use]
+    pub fn bound(&self) -> Option<String> {
+        (self.least > 0).then(|| format!("at least {} needed", self.shown(self.least)))
+    }
+
+    /// Both: `63.2 GB, at least 21.3 MB needed`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let bound = self.bound().map_or(String::new(), |bound| format!(", {bound}"));
+        format!("{}{bound}", self.reading())
+    }
+
+    fn shown(&self, value: u64) -> String {
+        if self.unit == BYTES { text::size(value) } else { format!("{value} {}", self.unit) }
+    }
 }
 
 /// All facts that a plan rests on. Names are lower-case words joined by `-`.
@@ -59,8 +88,8 @@ impl Facts {
             if reading.is_none_or(|reading| reading.value < reading.least && !was_below) {
                 found.push(Drift {
                     fact: name.clone(),
-                    before: Some(format!("{} {}", before.value, before.unit)),
-                    now: reading.map(|now| format!("{} {}, at least {} needed", now.value, now.unit, now.least)),
+                    before: Some(before.reading()),
+                    now: reading.map(Threshold::words),
                 });
             }
         }

@@ -2,10 +2,10 @@
 //! can't be undone. The same function reads them each time, so that a difference is a difference in the world.
 
 use crate::domain::digest::Digest;
-use crate::domain::facts::Facts;
+use crate::domain::facts::{BYTES, Facts, Threshold};
 use crate::domain::inventory::{BackupSet, Inventory, RepositoryKey, SetKey};
 use crate::domain::label::BackupLabel;
-use crate::domain::plan::Plan;
+use crate::domain::plan::{Piece, Plan};
 use crate::domain::text;
 use crate::engine::kept;
 use crate::engine::look;
@@ -25,6 +25,12 @@ pub const PRODUCTION: &str = "production-data-directory";
 /// The sealed fact with the system identifier of the cluster that the set is of.
 const SYSTEM: &str = "system-identifier";
 
+/// Where a plan restores to: production's place, or one of its own.
+const DATA_DIRECTORY: &str = "data-directory";
+const DIRECTORY: &str = "directory";
+/// The threshold of the file system that is restored to.
+const FREE_SPACE: &str = "free-space";
+
 /// What a plan is about, as far as it was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
@@ -38,6 +44,12 @@ pub struct Subject {
     pub timeline: u32,
     /// Production's data directory, where the configuration names one on this host.
     pub production: Option<String>,
+}
+
+impl Subject {
+    fn key(&self) -> SetKey {
+        SetKey { stanza: self.stanza.clone(), repository: self.repository, label: self.set }
+    }
 }
 
 /// Reads the facts of a plan again. What can't be read any more is missing, which is a difference, too.
@@ -60,6 +72,11 @@ pub fn read(plan: &Plan, surroundings: &Surroundings) -> Facts {
     });
     let mut facts = of(surroundings, subject.as_ref(), inventory.as_ref());
     facts.identity.insert("runbook".to_owned(), plan.runbook_digest.to_string());
+    let bytes = subject
+        .as_ref()
+        .zip(inventory.as_ref())
+        .and_then(|(subject, inventory)| Some(inventory.set(&subject.key())?.database_bytes().0));
+    facts.thresholds = thresholds(plan, bytes);
     // A set that is gone tells no longer which of the stanza's clusters it is of; that cluster is still the same one.
     let repository = inventory.as_ref().zip(subject.as_ref()).and_then(|(inventory, subject)| {
         inventory.stanza(&subject.stanza).and_then(|stanza| stanza.repository(subject.repository))
@@ -99,8 +116,7 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
     put(PRODUCTION, Some(subject.production.clone().unwrap_or_default()));
     let production = subject.production.as_ref().and_then(|path| system_identifier(surroundings, Path::new(path)));
     put("production-system-identifier", production.map(|system| system.to_string()));
-    let key = SetKey { stanza: subject.stanza.clone(), repository: subject.repository, label: subject.set };
-    put("backup-set", inventory.and_then(|inventory| inventory.set(&key)).map(identity_of));
+    put("backup-set", inventory.and_then(|inventory| inventory.set(&subject.key())).map(identity_of));
     let system = inventory.and_then(|inventory| inventory.stanza(&subject.stanza)).and_then(|stanza| {
         let repository = stanza.repository(subject.repository)?;
         let database = repository.database(repository.set(subject.set)?.database())?;
@@ -108,6 +124,24 @@ pub fn of(surroundings: &Surroundings, subject: Option<&Subject>, inventory: Opt
     });
     put(SYSTEM, system);
     Facts { identity, thresholds: BTreeMap::new() }
+}
+
+/// What moves by nature and still has a bound: the free space where a plan restores to. The bound is the set's size until
+/// something lies there; from then on the room is taken already. A set that can't be read any more leaves the bound out:
+/// that it is gone is a difference of its own.
+#[must_use]
+pub fn thresholds(plan: &Plan, set_bytes: Option<u64>) -> BTreeMap<String, Threshold> {
+    let restores = plan.steps.iter().filter_map(|step| step.kind.command()).any(|command| {
+        command.argv.iter().any(|word| matches!(word.pieces.as_slice(), [Piece::Text(text)] if text == "restore"))
+    });
+    let place = plan.parameters.get(DATA_DIRECTORY).or_else(|| plan.parameters.get(DIRECTORY)).map(Path::new);
+    let Some(place) = place.filter(|_| restores) else { return BTreeMap::new() };
+    let is_empty = std::fs::read_dir(place).map_or(true, |mut entries| entries.next().is_none());
+    let least = if is_empty { set_bytes.unwrap_or(0) } else { 0 };
+    let above = place.ancestors().find(|part| part.symlink_metadata().is_ok()).unwrap_or(Path::new("/"));
+    let Ok(space) = rustix::fs::statvfs(above) else { return BTreeMap::new() };
+    let value = space.f_bavail.saturating_mul(space.f_frsize);
+    BTreeMap::from([(FREE_SPACE.to_owned(), Threshold { value, least, unit: BYTES.to_owned() })])
 }
 
 /// Whose cluster lies in production's data directory. Where this very run has kept it aside, it is the kept one: that the

@@ -173,11 +173,13 @@ pub fn propose(
         environment: environment.shown,
         secret_environment: environment.secret_names,
     };
-    let plan = bind(runbook, given, &known).map_err(ProposalError::Bind)?;
+    let mut plan = bind(runbook, given, &known).map_err(ProposalError::Bind)?;
     let database_bytes = stanza
         .repository(choice.repository)
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
+    // They move by nature: the seal leaves them out.
+    plan.facts.thresholds = facts::thresholds(&plan, Some(database_bytes));
     Ok(Proposal::new(run, plan, choice, directory, database_bytes))
 }
 

@@ -18,10 +18,7 @@ pub fn plan(plan: &Plan) -> String {
     out.line(&format!("plan {}", plan.seal));
     out.pairs("Parameters", plan.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect());
     out.pairs("Facts", plan.facts.identity.iter().map(|(name, value)| (name.as_str(), value.clone())).collect());
-    let thresholds = plan.facts.thresholds.iter().map(|(name, threshold)| {
-        let text = format!("{} {}, at least {} needed", threshold.value, threshold.unit, threshold.least);
-        (name.as_str(), text)
-    });
+    let thresholds = plan.facts.thresholds.iter().map(|(name, threshold)| (name.as_str(), threshold.words()));
     out.pairs("Thresholds (may move)", thresholds.collect());
     let environment = plan.environment.iter().map(|(name, value)| (name.as_str(), value.clone()));
     out.pairs("Environment of every command", environment.collect());

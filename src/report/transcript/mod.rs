@@ -192,10 +192,7 @@ fn plan(maker: &Maker<'_>) -> Section {
 /// Facts as labels and values; a threshold with its bound.
 pub(crate) fn facts(maker: &Maker<'_>, facts: &Facts) -> Vec<(String, String)> {
     let identity = facts.identity.iter().map(|(name, value)| maker.pair(name, value));
-    let thresholds = facts.thresholds.iter().map(|(name, reading)| {
-        let value = format!("{} {} (at least {} needed)", reading.value, reading.unit, reading.least);
-        maker.pair(name, &value)
-    });
+    let thresholds = facts.thresholds.iter().map(|(name, reading)| maker.pair(name, &reading.words()));
     identity.chain(thresholds).collect()
 }
 

@@ -101,13 +101,8 @@ fn facts(paint: Paint<'_>, plan: &Plan, width: usize) -> Vec<Line<'static>> {
     let identity: Vec<(&str, String)> =
         facts.identity.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     lines.extend(widgets::pairs(paint, &identity, width));
-    let thresholds: Vec<(&str, String)> = facts
-        .thresholds
-        .iter()
-        .map(|(name, found)| {
-            (name.as_str(), format!("{} {}, at least {} needed", found.value, found.unit, found.least))
-        })
-        .collect();
+    let thresholds: Vec<(&str, String)> =
+        facts.thresholds.iter().map(|(name, found)| (name.as_str(), found.words())).collect();
     lines.extend(widgets::pairs(paint, &thresholds, width));
     lines.push(Line::default());
     lines.push(paint.line(Role::Title, "Environment of every command"));
