@@ -201,7 +201,7 @@ fn a_target_that_is_not_reached_is_not_promoted() {
     assert!(!drill.run.result.contains_key("promoted.timeline"));
     // Started again it replays first, and is promoted only where it was looked at.
     it.again(&mut drill, "look");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + crate::lab::PATIENCE;
     loop {
         let waits = drill.run.held().next().map(|(step, _)| step.id.to_string());
         let Some(step) = waits else { break };

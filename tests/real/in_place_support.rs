@@ -1,8 +1,8 @@
 //! An in-place recovery of a practice cluster as an engineer leads it: gates are answered, ways on are chosen and held
 //! steps decided by the program's own commands; what happened is read from the journal, what is there by SQL.
 
-use crate::kills_support::{self as kills, Drill, PATIENCE};
-use crate::lab::{self, Lab};
+use crate::kills_support::{self as kills, Drill};
+use crate::lab::{self, Lab, PATIENCE};
 use lifeboat::domain::event::{Resolution, RunEvent, RunId};
 use lifeboat::domain::lsn::Lsn;
 use lifeboat::domain::status::StepStatus;

@@ -1,6 +1,6 @@
 //! What the tests that kill processes share: a run of the drill, followed by its journal, and its processes.
 
-use crate::lab::{self, Lab};
+use crate::lab::{self, Lab, PATIENCE};
 use lifeboat::domain::event::{Entry, RunEvent, RunId};
 use lifeboat::domain::run::Run;
 use lifeboat::engine::client::Following;
@@ -15,9 +15,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// How long something that has to happen may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Both gates of the drill, answered beforehand.
 pub(crate) const BOTH: [&str; 4] = ["--approve", "start=main", "--approve", "remove-gate=main"];
