@@ -99,6 +99,8 @@ pub fn hard(text: &str, columns: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];
     let mut used = 0;
     for grapheme in text.graphemes(true) {
+        // A letter with spacing marks can be wider than any room there is.
+        let grapheme = if grapheme.width() > columns { "…" } else { grapheme };
         let width = grapheme.width();
         if used + width > columns && used > 0 {
             pieces.push(String::new());
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(pad("在", 4), "在  ");
         assert_eq!(pad_left("12 MB", 7), "  12 MB");
         assert_eq!(hard("在庫データ", 4), ["在庫", "デー", "タ"]);
+        assert_eq!(wrap("\u{18800}\u{1612a}", 2), ["…"], "one letter of three columns");
     }
 
     #[test]
