@@ -13,6 +13,7 @@ use crate::engine::kept::{self, SetToRestore};
 use crate::engine::postgres::{PostgresPrograms, clear_stale_pid};
 use crate::engine::psql::Psql;
 use crate::engine::safety;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ pub(super) enum Helper {
         /// The cluster.
         #[arg(long, value_name = "DIR")]
         data_directory: PathBuf,
-        /// postgresql.conf, where it is known; else asked of `postgres -C`.
-        #[arg(long, value_name = "FILE")]
+        /// postgresql.conf; empty: asked of `postgres -C`.
+        #[arg(long, value_name = "FILE", value_parser = file_or_none())]
         config_file: Option<PathBuf>,
         /// PostgreSQL's programs.
         #[arg(long, value_name = "DIR")]
@@ -148,7 +149,7 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
     match helper {
         Helper::SaveWal { pg_wal, safety } => save_wal(pg_wal, safety, &mut told)?,
         Helper::SaveSettings { data_directory, config_file, postgres_bin, safety, log_limit } => {
-            let file = config_file.as_deref().filter(|path| !path.as_os_str().is_empty());
+            let file = named(config_file.as_deref());
             save_settings((data_directory, file), postgres_bin, safety, *log_limit, &mut told)?;
         }
         Helper::SaveCatalog { server, safety } => save_catalog(server, safety, &mut told)?,
@@ -177,6 +178,16 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
     }
     told.print()?;
     Ok(Exit::Done)
+}
+
+/// A path, or nothing at all: clap's own parser of paths refuses an empty argument.
+fn file_or_none() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// The file, where one is named.
+fn named(file: Option<&Path>) -> Option<&Path> {
+    file.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Lines for standard output.
@@ -268,6 +279,30 @@ fn save_catalog(server: &Server, safety: &Path, told: &mut Told) -> anyhow::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A fact that says nothing is an empty argument: no configuration is named where pgBackRest finds its own.
+    #[test]
+    fn a_file_that_is_not_named_is_an_empty_argument() {
+        use clap::Parser as _;
+        let place =
+            "place-wal --data-directory /d --safety /s --timeline 1 --stanza main --pgbackrest /p --postgres-bin /b";
+        let save = "save-settings --data-directory /d --postgres-bin /b --safety /s";
+        for (words, option) in [(place, "--pgbackrest-config"), (save, "--config-file")] {
+            for value in ["", "/etc/x.conf"] {
+                // as a whole: the options for everybody have names that these have as well
+                let line = ["lifeboat", "internal"].into_iter().chain(words.split(' ')).chain([option, value]);
+                let parsed = crate::cli::Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{words}: {error}"));
+                let Some(crate::cli::Command::Internal(args)) = parsed.command else { panic!("{words}") };
+                let super::super::Helper::Incident(helper) = args.helper else { panic!("{words}") };
+                let taken = match &helper {
+                    Helper::PlaceWal(args) => args.named_config(),
+                    Helper::SaveSettings { config_file, .. } => named(config_file.as_deref()),
+                    _ => panic!("{words}"),
+                };
+                assert_eq!(taken, (!value.is_empty()).then_some(Path::new(value)));
+            }
+        }
+    }
 
     #[test]
     fn a_line_stays_a_line() {
