@@ -10,6 +10,7 @@ use crate::domain::text::clean;
 use crate::engine::catalog;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::kept::{self, SetToRestore};
+use crate::engine::managers::{Held, StartConf};
 use crate::engine::postgres::{PostgresPrograms, clear_stale_pid};
 use crate::engine::psql::Psql;
 use crate::engine::safety;
@@ -102,6 +103,21 @@ pub(super) enum Helper {
         #[arg(long)]
         run: String,
     },
+    /// Keeps pg_ctlcluster from starting a Debian cluster; any other is left alone.
+    HoldCluster {
+        /// The run.
+        #[arg(long)]
+        run: String,
+        /// Its postgresql.conf.
+        #[arg(long, value_name = "FILE")]
+        config_file: PathBuf,
+    },
+    /// Lets pg_ctlcluster start it again.
+    LetClusterGo {
+        /// Its postgresql.conf.
+        #[arg(long, value_name = "FILE")]
+        config_file: PathBuf,
+    },
     /// Moves a postmaster.pid away that no server belongs to.
     ClearStalePid {
         /// The cluster.
@@ -165,6 +181,8 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
             told.say("removed-entries", removed.entries);
             told.say("removed-bytes", removed.bytes);
         }
+        Helper::HoldCluster { run, config_file } => hold_cluster(&RunId::parse(run)?, config_file, &mut told)?,
+        Helper::LetClusterGo { config_file } => let_cluster_go(config_file, &mut told)?,
         Helper::ClearStalePid { data_directory } => {
             let moved = clear_stale_pid(data_directory)?;
             told.list("moved", moved.iter().map(|path| path.display()));
@@ -209,6 +227,37 @@ impl Told {
         let mut out = std::io::stdout().lock();
         out.write_all(self.0.as_bytes()).and_then(|()| out.flush())
     }
+}
+
+fn hold_cluster(run: &RunId, config_file: &Path, told: &mut Told) -> anyhow::Result<()> {
+    let Some(conf) = StartConf::beside(config_file) else {
+        told.say("start-conf", "none: this is no cluster of Debian's tools");
+        return Ok(());
+    };
+    let (before, held) = (conf.says(), conf.hold(run)?);
+    told.say("start-conf", conf.path().display());
+    told.say(
+        "said",
+        match held {
+            Held::Now => format!("{before}; disabled now"),
+            Held::Before => "disabled, by an earlier pass of a recovery".to_owned(),
+            Held::ByOthers => {
+                format!("{before}, by somebody else: it stays so, and has to be changed to start it again")
+            }
+        },
+    );
+    Ok(())
+}
+
+fn let_cluster_go(config_file: &Path, told: &mut Told) -> anyhow::Result<()> {
+    let Some(conf) = StartConf::beside(config_file) else {
+        told.say("start-conf", "none: this is no cluster of Debian's tools");
+        return Ok(());
+    };
+    let was_held = conf.let_go()?;
+    told.say("start-conf", conf.path().display());
+    told.say("says", format!("{}{}", conf.says(), if was_held { " again" } else { "; it was not held" }));
+    Ok(())
 }
 
 fn save_wal(pg_wal: &Path, safety: &Path, told: &mut Told) -> anyhow::Result<()> {
