@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what Lifeboat's practice cluster, tests and benches need, where it is missing: PostgreSQL, pgBackRest,
-# setpriv, and whatever is named as an argument (jq for the benches).
+# setpriv, and whatever is named as an argument (jq for the benches; debootstrap and systemd-nspawn).
 #
 # Nothing is installed, and no package list is fetched, when all of it is there. An existing PostgreSQL cluster is
 # never touched, and none is made: the distribution's `main` is switched off while the server package is installed.
@@ -33,7 +33,11 @@ if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null 2>&1 || need sudo
 fi
 for extra in "$@"; do
-    command -v "$extra" >/dev/null 2>&1 || need "$extra"
+    case $extra in
+    systemd-nspawn) package=systemd-container ;;
+    *) package=$extra ;;
+    esac
+    command -v "$extra" >/dev/null 2>&1 || need "$package"
 done
 command -v cargo >/dev/null 2>&1 ||
     fail "cargo was not found. Install Rust 1.88 or newer (https://rustup.rs), open a new shell, and try again."

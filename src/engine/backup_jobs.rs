@@ -4,9 +4,16 @@
 //! Everything is read below a root, `/` in earnest; nothing is changed here.
 
 use crate::domain::text::clean;
-use crate::engine::managers::{UNIT_FOLDERS, entries, read, shown};
+use crate::engine::managers::{UNIT_FOLDERS, entries, read, shown, unit_text};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Stands before a line of a crontab that is held.
+const MARK: &str = "#lifeboat";
+
+/// What is shown for a job that is held already.
+pub const HELD: &str = "held already";
 
 /// A job, and how it is held and let go. Texts are cleaned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub struct BackupJob {
     pub hold: String,
     /// The command that arms it again.
     pub re_arm: String,
+    /// A timer that nothing starts at boot: whether it runs now only systemd can tell.
+    pub unarmed_timer: Option<String>,
 }
 
 /// What was found.
@@ -34,7 +43,7 @@ pub struct BackupJobs {
 #[must_use]
 pub fn find(root: &Path) -> BackupJobs {
     let mut found = BackupJobs::default();
-    let mut tables = vec![root.join("etc/crontab")];
+    let mut tables = vec![root.join("etc/crontab"), root.join("etc/anacrontab")];
     tables.extend(entries(&root.join("etc/cron.d")));
     for folder in ["var/spool/cron/crontabs", "var/spool/cron"] {
         let folder = root.join(folder);
@@ -54,11 +63,16 @@ pub fn find(root: &Path) -> BackupJobs {
         for script in entries(&root.join(format!("etc/cron.{period}"))) {
             if read(&script).is_some_and(|text| text.lines().any(is_backup)) {
                 let place = shown(root, &script);
+                let runs = script.metadata().is_ok_and(|found| found.permissions().mode() & 0o111 != 0);
                 found.jobs.push(BackupJob {
-                    runs: format!("a script, {period}"),
-                    hold: format!("chmod a-x {place}"),
+                    runs: format!(
+                        "a script, {period}{}",
+                        if runs { "" } else { "; not executable, so it does not run" }
+                    ),
+                    hold: if runs { format!("chmod a-x {place}") } else { HELD.to_owned() },
                     re_arm: format!("chmod a+x {place}"),
                     place,
+                    unarmed_timer: None,
                 });
             }
         }
@@ -67,24 +81,32 @@ pub fn find(root: &Path) -> BackupJobs {
     found
 }
 
-/// The jobs in a crontab's text, as `crontab -l` prints it or a file holds it.
+/// The jobs in a crontab's text, as `crontab -l` prints it or a file holds it. A line that an earlier recovery holds is one.
 pub fn crontab(root: &Path, place: &str, text: &str, found: &mut BackupJobs) {
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
+        let (line, is_held) = line.strip_prefix(MARK).map_or((line, false), |line| (line.trim_start(), true));
         if line.starts_with('#') || !(is_backup(line) || calls_backup(root, line)) {
             continue;
         }
         let number = index + 1;
-        let (hold, re_arm) = if place.starts_with("/etc/") {
-            (format!("sed -i '{number}s/^/#lifeboat /' {place}"), format!("sed -i 's/^#lifeboat //' {place}"))
-        } else {
-            let user = place.rsplit('/').next().unwrap_or_default();
-            (
-                format!("crontab -u {user} -e (comment line {number} out)"),
-                format!("crontab -u {user} -e (take line {number} in again)"),
-            )
+        let (mark, unmark) = (format!("{number}s/^/{MARK} /"), format!("{number}s/^{MARK} //"));
+        // a user's own table is changed by its program, which tells cron
+        let user = place.rsplit('/').next().unwrap_or_default();
+        let edit = |script: &str| {
+            if place.starts_with("/etc/") {
+                format!("sed -i '{script}' {place}")
+            } else {
+                format!("crontab -u {user} -l | sed '{script}' | crontab -u {user} -")
+            }
         };
-        found.jobs.push(BackupJob { place: format!("{place} line {number}"), runs: clean(line), hold, re_arm });
+        found.jobs.push(BackupJob {
+            place: format!("{place} line {number}"),
+            runs: clean(line),
+            hold: if is_held { HELD.to_owned() } else { edit(&mark) },
+            re_arm: edit(&unmark),
+            unarmed_timer: None,
+        });
     }
 }
 
@@ -127,7 +149,11 @@ fn timers(root: &Path, found: &mut BackupJobs) {
         if name.contains("@.") {
             continue;
         }
-        let timer = unit(root, &name).unwrap_or_default();
+        let masks = ["etc", "run"].map(|folder| root.join(folder).join("systemd/system").join(&name));
+        if masks.iter().any(|path| std::fs::read_link(path).is_ok_and(|target| target == Path::new("/dev/null"))) {
+            continue;
+        }
+        let timer = unit_text(root, &name).unwrap_or_default();
         let value = |text: &str, key: &str| {
             text.lines().filter_map(|line| line.trim().strip_prefix(key)).map(str::to_owned).collect::<Vec<_>>()
         };
@@ -135,29 +161,23 @@ fn timers(root: &Path, found: &mut BackupJobs) {
         let service = value(&timer, "Unit=").pop().unwrap_or_else(|| format!("{stem}.service"));
         let instance = stem.split_once('@').map_or("", |(_, instance)| instance);
         let service = service.replace("%i", instance);
-        let commands = value(&unit(root, &service).unwrap_or_default(), "ExecStart=");
+        let commands = value(&unit_text(root, &service).unwrap_or_default(), "ExecStart=");
         let runs = commands.into_iter().find(|line| is_backup(line) || calls_backup(root, line));
         if let Some(runs) = runs {
+            let is_enabled = enabled.contains(&name);
             let name = clean(&name);
-            let state = if enabled.contains(&name) { "" } else { " (not enabled)" };
+            // A mask would not do: a timer of the administrator's own, in /etc, goes before a mask in /run.
+            let persistent = is_enabled && timer.lines().any(|line| line.trim() == "[Install]");
+            let (hold, re_arm) = if persistent { ("disable --now", "enable --now") } else { ("stop", "start") };
             found.jobs.push(BackupJob {
-                place: format!("{name}{state}"),
+                place: format!("{name}{}", if is_enabled { "" } else { " (not enabled)" }),
                 runs: clean(&runs.replace("%i", instance)),
-                hold: format!("systemctl mask --runtime --now {name}"),
-                re_arm: format!("systemctl unmask --runtime {name} && systemctl start {name}"),
+                hold: format!("systemctl {hold} {name}"),
+                re_arm: format!("systemctl {re_arm} {name}"),
+                unarmed_timer: (!is_enabled).then_some(name),
             });
         }
     }
-}
-
-/// The text of a unit, of its template where it is an instance.
-fn unit(root: &Path, name: &str) -> Option<String> {
-    let template = name.split_once('@').and_then(|(stem, rest)| {
-        let suffix = rest.rsplit('.').next()?;
-        Some(format!("{stem}@.{suffix}"))
-    });
-    let names: Vec<PathBuf> = [Some(name.to_owned()), template].into_iter().flatten().map(PathBuf::from).collect();
-    names.iter().flat_map(|name| UNIT_FOLDERS.map(|folder| root.join(folder).join(name))).find_map(|path| read(&path))
 }
 
 #[cfg(test)]
@@ -182,7 +202,8 @@ mod tests {
             ("etc/crontab", "# pgbackrest backup\n5 4 * * * root /usr/bin/true\n"),
             (
                 "etc/cron.d/pgbackrest",
-                "MAILTO=x\n30 6 * * 0 postgres pgbackrest --type=full --stanza=main backup\n#30 6 * * 1 postgres pgbackrest backup\n",
+                "MAILTO=x\n30 6 * * 0 postgres pgbackrest --type=full --stanza=main backup\n#30 6 * * 1 postgres pgbackrest backup\n\
+                 #lifeboat 0 9 * * 1 postgres pgbackrest expire\n",
             ),
             ("etc/cron.d/other", "* * * * * postgres pgbackrest --stanza=main info\n"),
             ("etc/cron.daily/expire", "#!/bin/sh\nsu postgres -c \"pgbackrest --stanza=main expire\"\n"),
@@ -193,17 +214,37 @@ mod tests {
         let places: Vec<&str> = found.jobs.iter().map(|job| job.place.as_str()).collect();
         assert_eq!(
             places,
-            ["/etc/cron.d/pgbackrest line 2", "/var/spool/cron/crontabs/postgres line 1", "/etc/cron.daily/expire"]
+            [
+                "/etc/cron.d/pgbackrest line 2",
+                "/etc/cron.d/pgbackrest line 4",
+                "/var/spool/cron/crontabs/postgres line 1",
+                "/etc/cron.daily/expire"
+            ]
         );
-        assert_eq!(found.jobs[0].hold, "sed -i '2s/^/#lifeboat /' /etc/cron.d/pgbackrest");
-        assert!(found.jobs[1].hold.starts_with("crontab -u postgres -e"), "{found:?}");
+        let commands = |at: usize| (found.jobs[at].hold.as_str(), found.jobs[at].re_arm.as_str());
+        let cron_d = "/etc/cron.d/pgbackrest";
+        assert_eq!(commands(0).0, format!("sed -i '2s/^/#lifeboat /' {cron_d}"));
+        assert_eq!(commands(0).1, format!("sed -i '2s/^#lifeboat //' {cron_d}"));
+        // by a recovery that was aborted
+        assert_eq!(commands(1), ("held already", format!("sed -i '4s/^#lifeboat //' {cron_d}").as_str()));
+        assert_eq!(
+            commands(2),
+            (
+                "crontab -u postgres -l | sed '1s/^/#lifeboat /' | crontab -u postgres -",
+                "crontab -u postgres -l | sed '1s/^#lifeboat //' | crontab -u postgres -"
+            )
+        );
+        assert_eq!(commands(3), ("held already", "chmod a+x /etc/cron.daily/expire"));
+        let script = root.path().join("etc/cron.daily/expire");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(find(root.path()).jobs[3].hold, "chmod a-x /etc/cron.daily/expire");
         assert_eq!(found.unread, Vec::<String>::new());
     }
 
     #[test]
     fn timers_are_found_with_their_instances() {
         let root = machine(&[
-            ("usr/lib/systemd/system/backup@.timer", "[Timer]\nOnCalendar=daily\n"),
+            ("usr/lib/systemd/system/backup@.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"),
             ("usr/lib/systemd/system/backup@.service", "[Service]\nExecStart=/usr/bin/pgbackrest --stanza=%i backup\n"),
             ("etc/systemd/system/timers.target.wants/backup@main.timer", "[Timer]\n"),
             ("etc/systemd/system/clean.timer", "[Timer]\nUnit=expire.service\n"),
@@ -215,7 +256,18 @@ mod tests {
         let places: Vec<&str> = found.jobs.iter().map(|job| job.place.as_str()).collect();
         assert_eq!(places, ["backup@main.timer", "clean.timer (not enabled)"]);
         assert_eq!(found.jobs[0].runs, "/usr/bin/pgbackrest --stanza=main backup");
-        assert_eq!(found.jobs[0].hold, "systemctl mask --runtime --now backup@main.timer");
+        assert_eq!(found.jobs[0].hold, "systemctl disable --now backup@main.timer");
+        assert_eq!(found.jobs[0].re_arm, "systemctl enable --now backup@main.timer");
+        assert_eq!(
+            (found.jobs[1].hold.as_str(), found.jobs[1].re_arm.as_str()),
+            ("systemctl stop clean.timer", "systemctl start clean.timer")
+        );
+        assert_eq!(found.jobs[1].unarmed_timer.as_deref(), Some("clean.timer"));
+        // what is masked never runs
+        let run = root.path().join("run/systemd/system");
+        fs::create_dir_all(&run).unwrap();
+        std::os::unix::fs::symlink("/dev/null", run.join("backup@main.timer")).unwrap();
+        assert_eq!(find(root.path()).jobs.len(), 1);
     }
 
     #[test]

@@ -3,6 +3,12 @@
 //! Everything is read below a root, `/` in earnest: process table, unit files, configuration. Nothing is asked of the
 //! managers themselves: their answers need rights and a network that an incident may not have.
 
+mod hold;
+mod start_conf;
+
+pub use hold::{Commands, is_held};
+pub use start_conf::{Held, StartConf, StartConfError};
+
 use crate::domain::text::{clean, clean_bytes};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +18,10 @@ const LARGEST: u64 = 1 << 20;
 
 /// Where units lie, the strongest first.
 pub(crate) const UNIT_FOLDERS: [&str; 4] =
-    ["etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+    [ADMINISTRATORS_UNITS, "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+
+/// What lies here goes before everything else, also before a mask of `systemctl mask --runtime`.
+const ADMINISTRATORS_UNITS: &str = "etc/systemd/system";
 
 /// What manages a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +76,10 @@ pub struct Managed {
     pub sightings: Vec<Sighting>,
     /// The unit of systemd: `postgresql@15-main.service`.
     pub unit: Option<String>,
+    /// The unit is a file of the administrator's own, which a runtime mask does not cover.
+    pub unit_is_administrators: bool,
+    /// The server runs and is none of that unit's processes: somebody started it past systemd.
+    pub outside_unit: bool,
     /// Debian's cluster: version and name.
     pub cluster: Option<(String, String)>,
     /// How unit and cluster were found.
@@ -74,13 +87,22 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// The strongest manager: one that is at work, then Debian's tools, then systemd, then one that is only configured.
+    /// Says which unit it is, where that is known from elsewhere.
+    pub fn name_unit(&mut self, root: &Path, unit: &str) {
+        self.unit_is_administrators = root.join(ADMINISTRATORS_UNITS).join(unit).is_file();
+        self.unit = Some(clean(unit));
+    }
+
+    /// The strongest manager: one that is at work, then systemd, then Debian's tools, then one that is only configured.
+    ///
+    /// Debian's tools go through the unit where systemd runs, but only for root: past it, the unit would count as failed
+    /// and could be started in the middle, and the server would end with the session that started it.
     #[must_use]
     pub fn manager(&self) -> Manager {
         let at_work = self.sightings.iter().find(|one| one.at_work).map(|one| one.manager);
-        let local = match (&self.cluster, &self.unit) {
-            (Some(_), _) => Some(Manager::PgCtlcluster),
-            (None, Some(_)) => Some(Manager::Systemd),
+        let local = match (&self.unit, &self.cluster) {
+            (Some(_), _) => Some(Manager::Systemd),
+            (None, Some(_)) => Some(Manager::PgCtlcluster),
             (None, None) => None,
         };
         at_work.or(local).or(self.sightings.first().map(|one| one.manager)).unwrap_or(Manager::None)
@@ -94,6 +116,9 @@ pub fn find(root: &Path, data_directory: &Path, postmaster: Option<u32>) -> Mana
     let processes = processes(root);
     debian(root, data_directory, &mut found);
     systemd(root, data_directory, postmaster, &mut found);
+    if let Some(unit) = found.unit.clone() {
+        found.name_unit(root, &unit);
+    }
     patroni(root, data_directory, &processes, &mut found);
     repmgr(root, data_directory, &processes, &mut found);
     pacemaker(root, data_directory, &processes, &mut found);
@@ -118,7 +143,8 @@ fn debian(root: &Path, data_directory: &Path, found: &mut Managed) {
 }
 
 fn systemd(root: &Path, data_directory: &Path, postmaster: Option<u32>, found: &mut Managed) {
-    if let Some(unit) = postmaster.and_then(|pid| unit_of(root, pid)) {
+    let own = postmaster.and_then(|pid| unit_of(root, pid));
+    if let Some(unit) = own.filter(|unit| starts_postgres(root, unit)) {
         found.evidence.push(format!("the server's process belongs to {unit}"));
         found.unit = Some(unit);
         return;
@@ -126,7 +152,12 @@ fn systemd(root: &Path, data_directory: &Path, postmaster: Option<u32>, found: &
     let runs = root.join("run/systemd/system").is_dir();
     if let (Some((version, cluster)), true) = (&found.cluster, runs) {
         // pg_ctlcluster itself goes through this unit
-        found.unit = Some(format!("postgresql@{version}-{cluster}.service"));
+        let unit = format!("postgresql@{version}-{cluster}.service");
+        found.outside_unit = postmaster.is_some();
+        if found.outside_unit {
+            found.evidence.push(format!("its server was started past {unit} and does not belong to it"));
+        }
+        found.unit = Some(unit);
         return;
     }
     for folder in UNIT_FOLDERS {
@@ -159,6 +190,23 @@ fn unit_of(root: &Path, pid: u32) -> Option<String> {
     });
     let units = groups.filter_map(|path| path.rsplit('/').find(|part| part.ends_with(".service")));
     units.filter(|unit| !unit.starts_with("user@")).map(clean).next()
+}
+
+/// A unit whose text says so, or has no text here. A server that was started by hand belongs to whatever its starter did:
+/// `cron.service`, `ssh.service`.
+fn starts_postgres(root: &Path, unit: &str) -> bool {
+    let text = unit_text(root, unit);
+    text.is_none_or(|text| ["postgres", "pg_ctl", "pgsql"].iter().any(|word| text.contains(word)))
+}
+
+/// The text of a unit, of its template where it is an instance; none where it is masked or has none.
+pub(crate) fn unit_text(root: &Path, name: &str) -> Option<String> {
+    let template = name.split_once('@').and_then(|(stem, rest)| {
+        let suffix = rest.rsplit('.').next()?;
+        Some(format!("{stem}@.{suffix}"))
+    });
+    let names: Vec<String> = [Some(name.to_owned()), template].into_iter().flatten().collect();
+    names.iter().flat_map(|name| UNIT_FOLDERS.map(|folder| root.join(folder).join(name))).find_map(|path| read(&path))
 }
 
 fn patroni(root: &Path, data_directory: &Path, processes: &[Process], found: &mut Managed) {
@@ -297,8 +345,10 @@ fn below(root: &Path, path: &Path) -> PathBuf {
 }
 
 fn same(text: &str, path: &Path) -> bool {
-    let text = text.trim_end_matches('/');
-    !text.is_empty() && Path::new(text) == path
+    let text = Path::new(text.trim_end_matches('/'));
+    // one of the two may go through a link
+    let real = |path: &Path| path.canonicalize().ok();
+    text.is_absolute() && (text == path || real(text).is_some_and(|text| real(path) == Some(text)))
 }
 
 /// A line `name = 'path'` that is no comment.

@@ -57,10 +57,10 @@ impl Production {
             .cluster
             .as_ref()
             .map(|(version, name)| Path::new("/etc/postgresql").join(version).join(name).join("postgresql.conf"));
-        let asked = is_there.then(|| safety::places(programs, environment, &data_directory, None).ok()).flatten();
-        let config_file = asked
-            .and_then(|places| places.files.get("config_file").cloned())
-            .or(debian)
+        // Debian's tools name theirs on the command line: one in the data directory, of an older backup, counts for nothing.
+        let asked = || is_there.then(|| safety::places(programs, environment, &data_directory, None).ok()).flatten();
+        let config_file = debian
+            .or_else(|| asked().and_then(|places| places.files.get("config_file").cloned()))
             .unwrap_or_else(|| data_directory.join("postgresql.conf"));
         Some(Production {
             state,

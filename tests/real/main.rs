@@ -33,6 +33,7 @@ mod kills_support;
 mod lab;
 mod letters;
 mod limits;
+mod managers;
 mod moments;
 mod production;
 mod progress;

@@ -10,9 +10,11 @@ use crate::domain::text::clean;
 use crate::engine::catalog;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::kept::{self, SetToRestore};
+use crate::engine::managers::{Held, StartConf};
 use crate::engine::postgres::{PostgresPrograms, clear_stale_pid};
 use crate::engine::psql::Psql;
 use crate::engine::safety;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -34,8 +36,8 @@ pub(super) enum Helper {
         /// The cluster.
         #[arg(long, value_name = "DIR")]
         data_directory: PathBuf,
-        /// postgresql.conf, where it is known; else asked of `postgres -C`.
-        #[arg(long, value_name = "FILE")]
+        /// postgresql.conf; empty: asked of `postgres -C`.
+        #[arg(long, value_name = "FILE", value_parser = file_or_none())]
         config_file: Option<PathBuf>,
         /// PostgreSQL's programs.
         #[arg(long, value_name = "DIR")]
@@ -101,6 +103,21 @@ pub(super) enum Helper {
         #[arg(long)]
         run: String,
     },
+    /// Keeps pg_ctlcluster from starting a Debian cluster; any other is left alone.
+    HoldCluster {
+        /// The run.
+        #[arg(long)]
+        run: String,
+        /// Its postgresql.conf.
+        #[arg(long, value_name = "FILE")]
+        config_file: PathBuf,
+    },
+    /// Lets pg_ctlcluster start it again.
+    LetClusterGo {
+        /// Its postgresql.conf.
+        #[arg(long, value_name = "FILE")]
+        config_file: PathBuf,
+    },
     /// Moves a postmaster.pid away that no server belongs to.
     ClearStalePid {
         /// The cluster.
@@ -148,7 +165,7 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
     match helper {
         Helper::SaveWal { pg_wal, safety } => save_wal(pg_wal, safety, &mut told)?,
         Helper::SaveSettings { data_directory, config_file, postgres_bin, safety, log_limit } => {
-            let file = config_file.as_deref().filter(|path| !path.as_os_str().is_empty());
+            let file = named(config_file.as_deref());
             save_settings((data_directory, file), postgres_bin, safety, *log_limit, &mut told)?;
         }
         Helper::SaveCatalog { server, safety } => save_catalog(server, safety, &mut told)?,
@@ -164,6 +181,8 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
             told.say("removed-entries", removed.entries);
             told.say("removed-bytes", removed.bytes);
         }
+        Helper::HoldCluster { run, config_file } => hold_cluster(&RunId::parse(run)?, config_file, &mut told)?,
+        Helper::LetClusterGo { config_file } => let_cluster_go(config_file, &mut told)?,
         Helper::ClearStalePid { data_directory } => {
             let moved = clear_stale_pid(data_directory)?;
             told.list("moved", moved.iter().map(|path| path.display()));
@@ -177,6 +196,16 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
     }
     told.print()?;
     Ok(Exit::Done)
+}
+
+/// A path, or nothing at all: clap's own parser of paths refuses an empty argument.
+fn file_or_none() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// The file, where one is named.
+fn named(file: Option<&Path>) -> Option<&Path> {
+    file.filter(|path| !path.as_os_str().is_empty())
 }
 
 /// Lines for standard output.
@@ -198,6 +227,37 @@ impl Told {
         let mut out = std::io::stdout().lock();
         out.write_all(self.0.as_bytes()).and_then(|()| out.flush())
     }
+}
+
+fn hold_cluster(run: &RunId, config_file: &Path, told: &mut Told) -> anyhow::Result<()> {
+    let Some(conf) = StartConf::beside(config_file) else {
+        told.say("start-conf", "none: this is no cluster of Debian's tools");
+        return Ok(());
+    };
+    let (before, held) = (conf.says(), conf.hold(run)?);
+    told.say("start-conf", conf.path().display());
+    told.say(
+        "said",
+        match held {
+            Held::Now => format!("{before}; disabled now"),
+            Held::Before => "disabled, by an earlier pass of a recovery".to_owned(),
+            Held::ByOthers => {
+                format!("{before}, by somebody else: it stays so, and has to be changed to start it again")
+            }
+        },
+    );
+    Ok(())
+}
+
+fn let_cluster_go(config_file: &Path, told: &mut Told) -> anyhow::Result<()> {
+    let Some(conf) = StartConf::beside(config_file) else {
+        told.say("start-conf", "none: this is no cluster of Debian's tools");
+        return Ok(());
+    };
+    let was_held = conf.let_go()?;
+    told.say("start-conf", conf.path().display());
+    told.say("says", format!("{}{}", conf.says(), if was_held { " again" } else { "; it was not held" }));
+    Ok(())
 }
 
 fn save_wal(pg_wal: &Path, safety: &Path, told: &mut Told) -> anyhow::Result<()> {
@@ -268,6 +328,30 @@ fn save_catalog(server: &Server, safety: &Path, told: &mut Told) -> anyhow::Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A fact that says nothing is an empty argument: no configuration is named where pgBackRest finds its own.
+    #[test]
+    fn a_file_that_is_not_named_is_an_empty_argument() {
+        use clap::Parser as _;
+        let place =
+            "place-wal --data-directory /d --safety /s --timeline 1 --stanza main --pgbackrest /p --postgres-bin /b";
+        let save = "save-settings --data-directory /d --postgres-bin /b --safety /s";
+        for (words, option) in [(place, "--pgbackrest-config"), (save, "--config-file")] {
+            for value in ["", "/etc/x.conf"] {
+                // as a whole: the options for everybody have names that these have as well
+                let line = ["lifeboat", "internal"].into_iter().chain(words.split(' ')).chain([option, value]);
+                let parsed = crate::cli::Cli::try_parse_from(line).unwrap_or_else(|error| panic!("{words}: {error}"));
+                let Some(crate::cli::Command::Internal(args)) = parsed.command else { panic!("{words}") };
+                let super::super::Helper::Incident(helper) = args.helper else { panic!("{words}") };
+                let taken = match &helper {
+                    Helper::PlaceWal(args) => args.named_config(),
+                    Helper::SaveSettings { config_file, .. } => named(config_file.as_deref()),
+                    _ => panic!("{words}"),
+                };
+                assert_eq!(taken, (!value.is_empty()).then_some(Path::new(value)));
+            }
+        }
+    }
 
     #[test]
     fn a_line_stays_a_line() {

@@ -1,6 +1,7 @@
 //! Production in its own hands again: what users need, read back from the server that was started.
 
 use crate::engine::checks::{CheckError, CheckReport, Input};
+use crate::engine::managers::{self, Managed, StartConf};
 use crate::engine::postgres::{LiveState, server_is_live};
 use crate::engine::psql::{Psql, Row, shown};
 use std::path::Path;
@@ -56,7 +57,39 @@ pub(super) fn back_in_production(input: &Input<'_>) -> Result<CheckReport, Check
     for row in rows(SYNCHRONOUS)? {
         synchronous(&row, &mut report);
     }
+    managed(&managers::find(Path::new("/"), directory, Some(pid)), Path::new("/"), &mut report);
     Ok(report)
+}
+
+/// What manages it has it in its hands: the server is its own, and nothing of the hold is left.
+fn managed(found: &Managed, root: &Path, report: &mut CheckReport) {
+    let Some(commands) = found.commands() else { return };
+    if let Some(unit) = &found.unit {
+        if found.outside_unit {
+            report.bad(
+                format!("the server does not belong to {unit}: systemd takes it for stopped, and it may end with the session that started it"),
+                format!("As root: {}; then: {}", commands.stop, commands.start),
+            );
+        } else {
+            report.good(format!("the server belongs to {unit}"));
+        }
+        if managers::is_held(root, unit) {
+            report.bad(
+                format!("{unit} is still held: it would not start at the next boot"),
+                format!("As root: {}", commands.let_go),
+            );
+        }
+    }
+    let Some((version, cluster)) = &found.cluster else { return };
+    let conf = StartConf::of(&root.join("etc/postgresql").join(version).join(cluster));
+    if conf.is_held() {
+        report.bad(
+            format!("{} is still held by a recovery: pg_ctlcluster would not start it again", conf.path().display()),
+            format!("Rename {} to start.conf.", conf.before().display()),
+        );
+    } else {
+        report.good(format!("{} says {}", conf.path().display(), conf.says()));
+    }
 }
 
 fn state(row: &Row, system_identifier: &str, report: &mut CheckReport) {
@@ -93,5 +126,40 @@ fn synchronous(row: &Row, report: &mut CheckReport) {
         );
     } else {
         report.good(format!("commits wait for standbys that are there ({names})"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn what_is_still_held_or_past_its_unit_is_not_back() {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc/postgresql/15/main");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::create_dir_all(root.path().join("run/systemd/system")).unwrap();
+        let found = Managed {
+            unit: Some("postgresql@15-main.service".to_owned()),
+            cluster: Some(("15".to_owned(), "main".to_owned())),
+            ..Managed::default()
+        };
+        let look = |found: &Managed| {
+            let mut report = CheckReport::default();
+            managed(found, root.path(), &mut report);
+            report
+        };
+        assert!(look(&found).holds() && look(&Managed::default()).findings.is_empty());
+        let report = look(&Managed { outside_unit: true, ..found.clone() });
+        assert!(report.findings[0].remedy.starts_with("As root: pg_ctlcluster 15 main stop; then: systemctl start"));
+        let mask = root.path().join("run/systemd/system/postgresql@15-main.service");
+        std::os::unix::fs::symlink("/dev/null", mask).unwrap();
+        std::fs::write(etc.join("start.conf.before-recovery"), "auto\n").unwrap();
+        let report = look(&found);
+        let bad: Vec<&str> = report.findings.iter().filter(|one| !one.holds).map(|one| one.remedy.as_str()).collect();
+        assert_eq!(bad.len(), 2, "{report:?}");
+        assert_eq!(bad[0], "As root: systemctl unmask --runtime postgresql@15-main.service");
+        assert!(bad[1].ends_with("start.conf.before-recovery to start.conf."), "{bad:?}");
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::domain::text::clean;
 use crate::engine::ask::{self, Question, find_program};
-use crate::engine::backup_jobs::{self, BackupJobs};
+use crate::engine::backup_jobs::{self, BackupJobs, HELD};
 use crate::engine::checks::{CheckError, CheckReport, Input, listed};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// Names the jobs of this host, and where others would be.
@@ -12,6 +12,7 @@ pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> 
     let stanza = input.text("stanza")?;
     let mut found = backup_jobs::find(Path::new("/"));
     own_crontab(input, &mut found);
+    let idle = idle_timers(input, &mut found);
     let config = input.config()?;
     let mut report = CheckReport::default();
     for repository in config.repositories(stanza) {
@@ -21,7 +22,43 @@ pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> 
         }
     }
     told(&found, &mut report);
+    for name in idle {
+        report.good(format!("{name} would run pgbackrest; it is neither enabled nor started, and stays so"));
+    }
     Ok(report)
+}
+
+/// Takes timers out that are neither enabled nor started: to arm them at the end would start what never ran.
+fn idle_timers(input: &Input<'_>, found: &mut BackupJobs) -> Vec<String> {
+    let is_idle = |timer: &String| {
+        let answer = asked(input, "systemctl", &["is-active", timer]);
+        answer.is_some_and(|answer| ["inactive", "failed"].contains(&answer.text().trim()))
+    };
+    let idle: Vec<String> = found.jobs.iter().filter_map(|job| job.unarmed_timer.clone()).filter(is_idle).collect();
+    found.jobs.retain(|job| job.unarmed_timer.as_ref().is_none_or(|timer| !idle.contains(timer)));
+    idle
+}
+
+/// Asks a program of this host; none where it is not there or does not answer.
+fn asked(input: &Input<'_>, program: &str, arguments: &[&str]) -> Option<Said> {
+    let search_path = input.around.environment.get("PATH").map(OsStr::new);
+    let mut question = Question::new(find_program(Path::new(program), search_path)?);
+    question.arguments = arguments.iter().map(OsString::from).collect();
+    question.environment = input.around.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
+    question.output_limit_bytes = 1 << 20;
+    ask::ask(&question).ok().map(|answer| Said { code: answer.code, stdout: answer.stdout })
+}
+
+/// What a program said.
+struct Said {
+    code: i32,
+    stdout: Vec<u8>,
+}
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
 }
 
 /// The crontabs lie where only cron may look; one's own is told by its program.
@@ -30,27 +67,21 @@ fn own_crontab(input: &Input<'_>, found: &mut BackupJobs) {
     if !found.unread.iter().any(|place| place == SPOOL) {
         return;
     }
-    let search_path = input.around.environment.get("PATH").map(OsStr::new);
-    let Some(program) = find_program(Path::new("crontab"), search_path) else { return };
-    let mut question = Question::new(program);
-    question.arguments = vec!["-l".into()];
-    question.environment = input.around.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
-    question.output_limit_bytes = 1 << 20;
-    let Ok(answer) = ask::ask(&question) else { return };
-    if answer.code == 0 {
-        let user = input.around.environment.get("USER").map_or("postgres".to_owned(), |user| clean(user));
-        let text = String::from_utf8_lossy(&answer.stdout);
-        backup_jobs::crontab(Path::new("/"), &format!("{SPOOL}/{user}"), &text, found);
-    }
+    let Some(said) = asked(input, "crontab", &["-l"]).filter(|said| said.code == 0) else { return };
+    let user = input.around.environment.get("USER").map_or("postgres".to_owned(), |user| clean(user));
+    backup_jobs::crontab(Path::new("/"), &format!("{SPOOL}/{user}"), &said.text(), found);
 }
 
 fn told(found: &BackupJobs, report: &mut CheckReport) {
-    let list = |text: &dyn Fn(&backup_jobs::BackupJob) -> String| -> String {
-        listed(&found.jobs.iter().map(text).collect::<Vec<_>>())
+    let list = |text: &dyn Fn(&backup_jobs::BackupJob) -> String| found.jobs.iter().map(text).collect::<Vec<_>>();
+    report.put("jobs", listed(&list(&|job| format!("{}: {}", job.place, job.runs))));
+    // one line that root may paste
+    let line = |commands: Vec<String>| {
+        let commands: Vec<String> = commands.into_iter().filter(|command| command != HELD).collect();
+        if commands.is_empty() { "none".to_owned() } else { commands.join("; ") }
     };
-    report.put("jobs", list(&|job| format!("{}: {}", job.place, job.runs)));
-    report.put("hold", list(&|job| job.hold.clone()));
-    report.put("re-arm", list(&|job| job.re_arm.clone()));
+    report.put("hold", line(list(&|job| job.hold.clone())));
+    report.put("re-arm", line(list(&|job| job.re_arm.clone())));
     for job in &found.jobs {
         report.good(format!(
             "{} runs {}. Hold it: {}. Arm it again at the end: {}",
@@ -78,16 +109,21 @@ mod tests {
         let mut report = CheckReport::default();
         told(&BackupJobs::default(), &mut report);
         assert_eq!((report.captures["jobs"].as_str(), report.captures["hold"].as_str()), ("none", "none"));
-        let job = BackupJob {
-            place: "x.timer".to_owned(),
+        let job = |number: u32| BackupJob {
+            place: format!("/etc/cron.d/x line {number}"),
             runs: "pgbackrest backup".to_owned(),
-            hold: "systemctl mask --runtime --now x.timer".to_owned(),
-            re_arm: "systemctl unmask --runtime x.timer".to_owned(),
+            hold: if number == 3 { HELD.to_owned() } else { format!("hold {number}") },
+            re_arm: format!("arm {number}"),
+            unarmed_timer: None,
         };
         let mut report = CheckReport::default();
-        told(&BackupJobs { jobs: vec![job], unread: vec!["/var/spool/cron/crontabs".to_owned()] }, &mut report);
-        assert_eq!(report.captures["jobs"], "x.timer: pgbackrest backup");
-        assert!(report.findings[0].what.contains("mask --runtime --now x.timer"), "{report:?}");
-        assert!(report.findings[1].what.contains("can't look into /var/spool"), "{report:?}");
+        let found = BackupJobs { jobs: vec![job(2), job(3)], unread: vec!["/var/spool/cron/crontabs".to_owned()] };
+        told(&found, &mut report);
+        let first = "/etc/cron.d/x line 2: pgbackrest backup";
+        assert_eq!(report.captures["jobs"], format!("{first}, /etc/cron.d/x line 3: pgbackrest backup"));
+        // what is held already has to be armed again all the same
+        assert_eq!((report.captures["hold"].as_str(), report.captures["re-arm"].as_str()), ("hold 2", "arm 2; arm 3"));
+        assert!(report.findings[0].what.contains("Hold it: hold 2"), "{report:?}");
+        assert!(report.findings[2].what.contains("can't look into /var/spool"), "{report:?}");
     }
 }

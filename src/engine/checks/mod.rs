@@ -139,6 +139,7 @@ pub fn run(
         "forward-guards" => forward::forward_guards(&input),
         "free-space" => files::free_space(&input),
         "history-free" => archived::history_free(&input),
+        "manager-held" => manager::manager_held(&input),
         "no-tcp-listener" => server::no_tcp_listener(&input),
         "ownership" => files::ownership(&input),
         "port-free" => server::port_free(&input),

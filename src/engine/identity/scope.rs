@@ -4,9 +4,9 @@
 //! well it left its terminal. A control group of its own is the only way out: one of the system (root may make it), or
 //! one of the user's own manager, which outlives the logout only with lingering on.
 //!
-//! The decision ([`decide`]) is tested over readings; the machines this was built on run no systemd, so the starting
-//! through the real `systemd-run` has not been seen to work: a stand-in checks the exact call, in a session's control group
-//! (`tests/identity.rs`). It is tried with `true` first, and left where that fails.
+//! The decision ([`decide`]) is tested over readings, the call with a stand-in in a session's control group
+//! (`tests/identity.rs`), and all of it on a real systemd by `make prove-systemd`, where sessions are ended under a run.
+//! It is tried with `true` first, and left where that fails.
 
 use crate::engine::ask::{self, Question};
 use crate::engine::identity::{DEFAULT_PATH, account_by_uid};

@@ -54,6 +54,60 @@ fn debians_cluster_is_found_with_its_unit() {
 }
 
 #[test]
+fn a_server_past_its_unit_is_told_and_one_of_a_foreign_unit_has_none() {
+    let conf = "data_directory = '/srv/pg/15/main'\n";
+    let machine = Machine::new()
+        .file("etc/postgresql/15/main/postgresql.conf", conf)
+        .file("lib/systemd/system/postgresql@.service", "[Service]\nExecStart=-/usr/bin/pg_ctlcluster %i start\n")
+        .file("lib/systemd/system/cron.service", "[Service]\nExecStart=/usr/sbin/cron -f\n")
+        .file("run/systemd/system/x.service", "[Unit]\n")
+        .process(7, 1, "postgres", "/usr/lib/postgresql/15/bin/postgres -D /srv/pg/15/main")
+        .file("proc/7/cgroup", "0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n");
+    let found = machine.find(Some(7));
+    assert_eq!((found.manager(), found.outside_unit), (Manager::Systemd, false));
+    assert_eq!(found.commands().unwrap().stop, "systemctl stop postgresql@15-main.service");
+    // by a job of cron's: systemctl stop would end cron, or do nothing
+    for group in ["0::/system.slice/cron.service\n", "0::/user.slice/user-0.slice/session-3.scope\n"] {
+        let found = machine.0.path().join("proc/7/cgroup");
+        fs::write(found, group).unwrap();
+        let found = machine.find(Some(7));
+        assert_eq!(found.unit.as_deref(), Some("postgresql@15-main.service"), "{group}");
+        assert!(found.outside_unit, "{group}");
+        assert_eq!(found.commands().unwrap().stop, "pg_ctlcluster 15 main stop");
+    }
+    let bare = Machine::new()
+        .file("lib/systemd/system/cron.service", "[Service]\nExecStart=/usr/sbin/cron -f\n")
+        .file("proc/7/cgroup", "0::/system.slice/cron.service\n");
+    assert_eq!(bare.find(Some(7)), Managed::default());
+}
+
+#[test]
+fn a_unit_is_held_by_what_systemd_heeds() {
+    let unit = "pg.service";
+    let text = "[Service]\nEnvironment=PGDATA=/srv/pg/15/main\nExecStart=/usr/bin/postgres\n";
+    let mask = |machine: &Machine, folder: &str| {
+        let folder = machine.0.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        std::os::unix::fs::symlink("/dev/null", folder.join(unit)).unwrap();
+    };
+    let packaged = Machine::new().file("lib/systemd/system/pg.service", text);
+    assert!(!is_held(packaged.0.path(), unit));
+    assert_eq!(packaged.find(None).commands().unwrap().hold, "systemctl mask --runtime pg.service");
+    mask(&packaged, "run/systemd/system");
+    assert!(is_held(packaged.0.path(), unit));
+    // the administrator's own goes before the mask
+    let own = Machine::new().file("etc/systemd/system/pg.service", text);
+    mask(&own, "run/systemd/system");
+    assert!(!is_held(own.0.path(), unit));
+    assert!(own.find(None).commands().unwrap().hold.starts_with("mkdir -p /run/systemd/system/pg.service.d && printf"));
+    let own = own.file("run/systemd/system/pg.service.d/lifeboat.conf", "[Unit]\nConditionPathExists=/elsewhere\n");
+    assert!(!is_held(own.0.path(), unit));
+    let masked = Machine::new();
+    mask(&masked, "etc/systemd/system");
+    assert!(is_held(masked.0.path(), unit));
+}
+
+#[test]
 fn a_unit_is_found_by_its_processes_and_by_its_text() {
     let machine = Machine::new()
         .process(7, 1, "postgres", "/usr/pgsql-15/bin/postgres -D /srv/pg/15/main")

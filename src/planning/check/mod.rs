@@ -75,6 +75,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("forward-guards", &["data-directory", "new-lsn", "last-paused-lsn", "timeline"]),
         ("free-space", &["directory", "stanza", "repository", "set"]),
         ("history-free", &["stanza", "timeline"]),
+        ("manager-held", &["data-directory", "unit", "config-file"]),
         ("no-tcp-listener", &["server"]),
         ("ownership", &["directory", "production"]),
         ("port-free", &["socket-directory", "port"]),

@@ -13,7 +13,7 @@ use crate::engine::retarget;
 use crate::engine::safety::{self, SegmentOwner};
 use anyhow::{Context as _, anyhow, bail};
 use chrono::DateTime;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `place-wal`.
 #[derive(Debug, clap::Args)]
@@ -33,12 +33,18 @@ pub(in super::super) struct PlaceWal {
     /// pgBackRest.
     #[arg(long, value_name = "FILE")]
     pgbackrest: PathBuf,
-    /// Its configuration, unless it is the default.
-    #[arg(long, value_name = "FILE")]
+    /// Its configuration; empty: the one it finds itself.
+    #[arg(long, value_name = "FILE", value_parser = super::file_or_none())]
     pgbackrest_config: Option<PathBuf>,
     /// PostgreSQL's programs.
     #[arg(long, value_name = "DIR")]
     postgres_bin: PathBuf,
+}
+
+impl PlaceWal {
+    pub(super) fn named_config(&self) -> Option<&Path> {
+        super::named(self.pgbackrest_config.as_deref())
+    }
 }
 
 /// Arguments of `set-target`.
@@ -72,8 +78,7 @@ pub(super) fn place_wal(args: &PlaceWal, told: &mut Told) -> anyhow::Result<()> 
     let programs = PostgresPrograms::at(&args.postgres_bin, &environment)?;
     let control = programs.control_data(&args.data_directory, &environment)?;
     let variables = environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
-    let config = args.pgbackrest_config.as_deref().filter(|path| !path.as_os_str().is_empty());
-    let pgbackrest = Pgbackrest::locate(Some(&args.pgbackrest), config, variables)?;
+    let pgbackrest = Pgbackrest::locate(Some(&args.pgbackrest), args.named_config(), variables)?;
     let saved = safety::saved_names(&args.safety)?;
     let found = archives::names_in_any(&pgbackrest, &args.stanza, control.system_identifier, &saved)?;
     let owner = SegmentOwner {

@@ -1,0 +1,228 @@
+#!/bin/sh
+# Run by scripts/systemd.sh as root in a login session of a fresh Debian 12 under systemd. Tries Lifeboat there:
+# a run outlives its session; a cluster of a unit is stopped, held, recovered in place and handed back; the timers and
+# cron jobs are held and armed again by the very commands that Lifeboat shows.
+set -eu
+
+say() { printf '  %s\n' "$*"; }
+fail() {
+    printf '  NOT SEEN: %s\n' "$*" >&2
+    exit 1
+}
+# Both texts are the same, or it is told which was wanted.
+same() { [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"; }
+has() {
+    case $2 in
+    *"$3"*) ;;
+    *) fail "$1: '$3' is not in: $2" ;;
+    esac
+}
+until_true() {
+    what=$1
+    shift
+    for _ in $(seq 600); do
+        "$@" && return 0
+        sleep 0.1
+    done
+    fail "in vain: $what"
+}
+sql() { su postgres -c "psql -qAtX -c \"$1\""; }
+control_group() { sed -n 's/^0:://p; s/^[0-9]*:name=systemd://p' "/proc/$1/cgroup" | awk '{ print length, $0 }' | sort -rn | sed -n '1s/^[0-9]* //p'; }
+UNIT=postgresql@15-main.service
+
+# ---------------------------------------------------------------- the host
+
+mkdir -p /etc/systemd/logind.conf.d /etc/lifeboat
+printf '[Login]\nKillUserProcesses=yes\nKillExcludeUsers=\n' >/etc/systemd/logind.conf.d/kill.conf
+systemctl restart systemd-logind
+install -d -o postgres -g postgres /var/lib/lifeboat
+cat >/etc/pgbackrest.conf <<'X'
+[global]
+repo1-path=/var/lib/pgbackrest
+repo1-retention-full=2
+start-fast=y
+[main]
+pg1-path=/var/lib/postgresql/15/main
+X
+cat >/etc/postgresql/15/main/conf.d/archive.conf <<'X'
+archive_mode = on
+archive_command = 'pgbackrest --stanza=main archive-push "%p"'
+archive_timeout = 10s
+X
+printf '[pgbackrest]\nstanza = "main"\n[drill]\ndatabase = "postgres"\n' >/etc/lifeboat/lifeboat.toml
+printf '0 3 * * * postgres pgbackrest --stanza=main --type=diff backup\n' >/etc/cron.d/pgbackrest
+printf '0 4 * * * pgbackrest --stanza=main expire\n' | crontab -u postgres -
+for name in expire unused; do
+    printf '[Timer]\nOnCalendar=hourly\n[Install]\nWantedBy=timers.target\n' >/etc/systemd/system/$name.timer
+    printf '[Service]\nUser=postgres\nExecStart=/usr/bin/pgbackrest --stanza=main expire\n' \
+        >/etc/systemd/system/$name.service
+done
+systemctl daemon-reload
+systemctl enable --quiet --now expire.timer
+systemctl restart $UNIT
+su postgres -c 'pgbackrest --stanza=main stanza-create && pgbackrest --stanza=main backup' >/dev/null
+sql 'CREATE TABLE ledger AS SELECT generate_series(1, 100) AS entry'
+has 'this script belongs to a session' "$(control_group $$)" /session-
+say 'a cluster under its unit, with backups, a cron file, a crontab, a timer'
+
+# ---------------------------------------------------------------- a run outlives its session
+
+newest() { lifeboat runs --json | jq -r '.runs[0].run'; }
+status() { lifeboat status "$RUN"; }
+waits_at() { status | grep -q "waits at .* '$1'"; }
+held_at() { status | grep -q "$1"; }
+value() { lifeboat transcript "$RUN" --format json | jq -r --arg name "$1" '.values[$name]'; }
+runner() { pgrep -f "internal runner --folder .*/$RUN" | head -n 1; }
+# In a session of its own, which stays after the command.
+in_session() {
+    systemd-run --quiet --collect --unit=other --property=PAMName=login --property=User=root --setenv=LC_ALL=C.UTF-8 \
+        --property=StandardOutput=null --property=StandardError=null sh -c "$1; exec sleep 600"
+}
+session_of() { control_group "$(systemctl show --property=MainPID --value other)" | sed -n 's/.*session-\(.*\)\.scope.*/\1/p'; }
+has_session() { [ -n "$(session_of)" ]; }
+ends_session() {
+    until_true 'the other session' has_session
+    session=$(session_of)
+    loginctl terminate-session "$session"
+    until_true 'its end' gone other
+}
+gone() { ! systemctl is-active --quiet "$1"; }
+
+in_session 'lifeboat run restore-drill'
+RUN=
+has_run() { RUN=$(newest) && [ "$RUN" != null ] && waits_at start; }
+until_true 'a drill at its first gate' has_run
+has 'its runner' "$(control_group "$(runner)")" /system.slice/run-
+has 'what it says at the gate' "$(value survives-logout)$(lifeboat transcript "$RUN")" 'yes: it belongs to no login session'
+before=$(runner)
+ends_session
+same 'the runner after the end of its session' "$(runner)" "$before"
+in_session "lifeboat approve $RUN start main; lifeboat attach $RUN"
+ends_session
+until_true 'the drill has ended its work' waits_at remove-gate
+same 'the runner after the second session' "$(runner)" "$before"
+lifeboat approve "$RUN" remove-gate main >/dev/null
+lifeboat attach "$RUN" >/dev/null
+same 'the drill' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" done
+say 'a drill outlived two sessions that were ended (KillUserProcesses=yes), in a scope of its own'
+
+# ---------------------------------------------------------------- in place, through the unit
+
+# Whatever anybody tries in the middle starts no server.
+nothing_starts_it() {
+    pid=$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid 2>/dev/null || true)
+    systemctl start $UNIT 2>/dev/null || true
+    systemctl restart postgresql.service 2>/dev/null || true
+    pg_ctlcluster 15 main start 2>/dev/null && fail "$1: pg_ctlcluster started it as root"
+    su postgres -c 'pg_ctlcluster 15 main start' 2>/dev/null && fail "$1: pg_ctlcluster started it"
+    same "$1: the server" "$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid 2>/dev/null || true)" "$pid"
+    same "$1: the unit" "$(systemctl show --property=MainPID --value $UNIT)" 0
+}
+# The commands are done as they are shown.
+as_shown() {
+    command=$(value "$1")
+    say "as shown: $command"
+    sh -c "$command" >/dev/null 2>&1 || fail "it failed: $command"
+}
+approve() { lifeboat approve "$RUN" "$1" "$2" >/dev/null; }
+attach() { lifeboat attach "$RUN" >/tmp/attach.txt 2>&1 || true; }
+at() { waits_at "$1" || { tail -n 30 /tmp/attach.txt >&2 && fail "it is not at $1: $(status)"; }; }
+
+enabled=$(systemctl is-enabled $UNIT)
+start_conf=$(cat /etc/postgresql/15/main/start.conf)
+jobs() { cat /etc/cron.d/pgbackrest && crontab -u postgres -l && systemctl is-enabled expire.timer && systemctl is-active expire.timer; }
+armed=$(jobs)
+TARGET=$(sql 'SELECT pg_current_wal_insert_lsn()')
+sql 'DELETE FROM ledger'
+sql 'SELECT pg_switch_wal()' >/dev/null
+lifeboat run pitr-in-place -p "target=lsn:$TARGET" -p 'probe=SELECT count(*) FROM ledger' >/tmp/attach.txt 2>&1 || true
+RUN=$(newest)
+at fence
+same 'its manager' "$(value managed.manager)" systemd
+same 'its unit' "$(value managed.unit)" $UNIT
+for job in '/etc/cron.d/pgbackrest line 1' '/var/spool/cron/crontabs/postgres line 1' expire.timer; do
+    has 'the jobs' "$(value timers.jobs)" "$job"
+done
+case $(value timers.jobs) in *unused.timer*) fail 'a timer that never ran is to be armed at the end' ;; esac
+as_shown timers.hold
+same 'what is left of the cron file' "$(grep -vc '^#' /etc/cron.d/pgbackrest || true)" 0
+same 'what is left of the crontab' "$(crontab -u postgres -l | grep -vc '^#' || true)" 0
+systemctl is-active --quiet expire.timer && fail 'the timer still runs'
+approve fence main
+attach
+at stop-unit
+approve stop-unit stopped
+attach
+held_at 'held-unit' || fail "an answer without the deed is believed: $(status)"
+as_shown managed.stop
+as_shown managed.hold
+lifeboat resolve "$RUN" held-unit again >/dev/null
+attach
+at overwrite
+nothing_starts_it 'before the restore'
+approve overwrite main
+attach
+at inspect
+same 'rows at the pause' "$(value probe.answer)" 'count␊100'
+nothing_starts_it 'at the pause'
+# somebody who lifts the mask alone starts nothing either
+systemctl unmask --quiet --runtime $UNIT
+nothing_starts_it 'without the mask'
+systemctl mask --quiet --runtime $UNIT
+lifeboat decide "$RUN" inspect promote >/dev/null
+for gate in promote-gate let-back; do
+    attach
+    at $gate
+    approve $gate main
+done
+attach
+at start-unit
+same 'start.conf' "$(cat /etc/postgresql/15/main/start.conf)" "$start_conf"
+as_shown managed.let-go
+# past the unit: systemd would take it for stopped
+systemd-run --quiet --scope setpriv --reuid=postgres --regid=postgres --init-groups pg_ctlcluster 15 main start
+approve start-unit started
+attach
+has 'what is found' "$(cat /tmp/attach.txt)" "does not belong to $UNIT"
+pg_ctlcluster 15 main stop
+as_shown managed.start
+lifeboat resolve "$RUN" back again >/dev/null
+attach
+same 'the recovery' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" done
+same 'rows in production' "$(sql 'SELECT count(*) FROM ledger')" 100
+has 'the server' "$(control_group "$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid)")" "/$UNIT"
+same 'the unit' "$(systemctl is-active $UNIT)" active
+same 'enabled as before' "$(systemctl is-enabled $UNIT)" "$enabled"
+has 'the closing list' "$(tr -s ' \n' ' ' </tmp/attach.txt)" 'Timers and cron, as root:'
+as_shown timers.re-arm
+same 'the jobs, armed again' "$(jobs)" "$armed"
+say 'in place through the unit: stopped, held, tried in the middle, handed back; the jobs are as they were'
+
+# ---------------------------------------------------------------- the way back, with a unit of the administrator's own
+
+# A runtime mask does not cover a file in /etc.
+sed 's,%i,15-main,g; s,%I,15/main,g' /lib/systemd/system/postgresql@.service >/etc/systemd/system/$UNIT
+systemctl daemon-reload
+lifeboat run pitr-undo >/tmp/attach.txt 2>&1 || true
+RUN=$(newest)
+at fence
+approve fence main
+attach
+at stop-unit
+as_shown managed.stop
+as_shown managed.hold
+approve stop-unit stopped
+attach
+at undo
+nothing_starts_it 'before the kept cluster is back'
+approve undo main
+attach
+at start-unit
+as_shown managed.let-go
+as_shown managed.start
+approve start-unit started
+attach
+same 'the undo' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" done
+same 'rows after the undo' "$(sql 'SELECT count(*) FROM ledger')" 0
+has 'the server' "$(control_group "$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid)")" "/$UNIT"
+say 'undone through a unit of the administrator'"'"'s own, held by a drop-in'
