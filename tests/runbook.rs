@@ -193,12 +193,15 @@ proptest! {
 }
 
 #[test]
-fn the_example_of_the_documentation_has_no_finding_and_names_are_all_there() {
+fn the_examples_of_the_documentation_have_no_finding_and_names_are_all_there() {
     let readme = std::fs::read_to_string("runbooks/README.md").unwrap();
-    let example = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    let found: Vec<String> =
-        lint(example, &VOCABULARY).err().unwrap_or_default().iter().map(ToString::to_string).collect();
-    assert_eq!(found, Vec::<String>::new());
+    let examples: Vec<&str> = readme.split("```toml\n").skip(1).map(|text| text.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let found: Vec<String> =
+            lint(example, &VOCABULARY).err().unwrap_or_default().iter().map(ToString::to_string).collect();
+        assert_eq!(found, Vec::<String>::new());
+    }
     for name in VOCABULARY.facts.iter().chain(VOCABULARY.list_facts) {
         assert!(readme.contains(&format!("`{name}`")), "the fact {name} is not described");
     }

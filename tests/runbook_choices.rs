@@ -74,3 +74,84 @@ fn what_depends_on_a_choice_names_one_there_is() {
     let to = "only_choice = { step = \"inspect\", is = [\"promote\", \"forward\", \"back\"] }";
     finds(from, to, "\"promote\", \"forward\"", "step 'stop-first' is never due after 'promote'");
 }
+
+/// The shipped recovery in place with one change has exactly these findings, whatever their order.
+#[track_caller]
+fn only_finds(from: &str, to: &str, gists: &[&str]) {
+    let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "pitr-in-place").unwrap();
+    assert_eq!(text.matches(from).count(), 1, "{from}");
+    let found = lint(&text.replace(from, to), &VOCABULARY).unwrap_err();
+    let shown: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(found.len(), gists.len(), "{shown:#?}");
+    for gist in gists {
+        assert!(shown.iter().any(|line| line.contains(gist)), "'{gist}' is not in {shown:#?}");
+    }
+}
+
+const PROMOTE: &str = "{ id = \"promote\", title = \"this is the state to keep: make it final\" }";
+
+#[test]
+fn a_choice_has_a_name_of_its_own() {
+    let to = PROMOTE.replace("id = \"promote\"", "id = \"Make it so\"");
+    finds(PROMOTE, &to, "\"Make it so\"", "'Make it so' can't name a choice");
+    let to = format!("{PROMOTE},\n  {{ id = \"give-up\", title = \"twice\", gives_up = true }}");
+    only_finds(PROMOTE, &to, &["a second choice 'give-up'"]);
+}
+
+#[test]
+fn one_choice_at_least_leads_on() {
+    let to = "{ id = \"promote\", title = \"this is the state to keep: make it final\", gives_up = true }";
+    only_finds(PROMOTE, to, &["no choice of decision 'inspect' leads on"]);
+}
+
+#[test]
+fn a_server_is_stopped_on_every_way_back_to_before_it() {
+    let from = "only_choice = { step = \"inspect\", is = [\"forward\", \"back\"] }";
+    let to = "only_choice = { step = \"inspect\", is = [\"forward\"] }";
+    let gist = "choice 'back' leads back to before server 'look', and nothing stops it on the way";
+    finds(from, to, "\"back\", title = \"restore again", gist);
+}
+
+#[test]
+fn what_depends_on_a_choice_names_a_decision() {
+    let from = "title = \"Promote\"";
+    let step = |only: &str| {
+        format!(
+            "title = \"Promote\"\n[[step]]\nid = \"extra\"\nkind = \"note\"\ntitle = \"x\"\ntext = \"x\"\n{only}\n[[step]]\n\
+                 id = \"promote-2\"\nkind = \"sql\"\ntitle = \"x\""
+        )
+    };
+    let gist = |only: &str| {
+        let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "pitr-in-place").unwrap();
+        let found = lint(&text.replace(from, &step(only)), &VOCABULARY).unwrap_err();
+        let of_extra =
+            found.into_iter().filter(|finding| finding.what.contains("decision '") || finding.what.contains("'extra'"));
+        of_extra.map(|finding| finding.to_string()).collect::<Vec<_>>().join("\n")
+    };
+    let near = gist("only_choice = { step = \"inspekt\", is = [\"promote\"] }");
+    assert!(near.contains("there is no decision 'inspekt': 'inspect' is probably meant"), "{near}");
+    let far = gist("only_choice = { step = \"look\", is = [\"promote\"] }");
+    assert!(far.contains("there is no decision 'look': name a step of kind decision"), "{far}");
+    let nothing = gist("only_choice = { step = \"inspect\", is = [] }");
+    assert!(nothing.contains("step 'extra' is never due: 'only_choice' allows nothing"), "{nothing}");
+    let late = gist("only_choice = { step = \"inspect\", is = [\"promote\"], first = true }");
+    assert!(late.contains("step 'extra' stands behind 'inspect', where something was chosen"), "{late}");
+}
+
+#[test]
+fn a_decision_does_not_depend_on_itself() {
+    let from = "title = \"Look, and choose the way on\"";
+    let to = format!("{from}\nonly_choice = {{ step = \"inspect\", is = [\"back\"] }}");
+    only_finds(from, &to, &["decision 'inspect' depends on itself"]);
+}
+
+#[test]
+fn after_every_choice_a_gate_of_its_own_stands_before_what_is_destroyed() {
+    // The gate is for another choice, and one from before the decision would count.
+    let gate = "id = \"undo-gate\"\nkind = \"gate\"\ntitle = \"Bring the kept cluster back\"\n\
+                why = \"What was restored is set aside, not deleted; production is then as it was when it was stopped.\"\n\
+                only_choice = { step = \"inspect\", is = [\"give-up\"] }";
+    let other = gate.replace("give-up", "promote");
+    let gist = "no gate between choice 'give-up' of 'inspect' and the destructive step 'put-back' is due then";
+    only_finds(gate, &other, &[gist, "but step 'since-kept' may be skipped when it is not"]);
+}

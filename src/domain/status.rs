@@ -67,8 +67,9 @@ pub fn after(status: StepStatus, event: &RunEvent) -> Option<StepStatus> {
         (S::Pending, RunEvent::StepRefused { .. }) => S::Failed,
         (S::Pending | S::Done | S::Waiting, RunEvent::GateOpened { .. }) => S::Waiting,
         (S::Waiting, RunEvent::GateAnswered { .. }) => S::Done,
-        // Before it has opened: while an earlier step is held.
-        (S::Waiting | S::Pending, RunEvent::DecisionMade { .. }) => S::Done,
+        // Pending: before it has opened, while an earlier step is held. Done: taken anew, as long as a later step waits and
+        // nothing that can't be undone was begun ([`crate::domain::run::Run::may_decide_anew`]).
+        (S::Waiting | S::Pending | S::Done, RunEvent::DecisionMade { .. }) => S::Done,
         (S::Running, RunEvent::StepReady { .. }) => S::Ready,
         (S::Running | S::Ready, RunEvent::StepEnded { result, .. }) => match result.verdict {
             Verdict::Done => S::Done,

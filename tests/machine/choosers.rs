@@ -28,7 +28,8 @@ fn request(world: &World, step: &Step, choice: &Choice, via: Via) -> Request {
 
 impl World {
     fn waits_for_a_choice(&self) -> bool {
-        self.run.open_decision().is_some() || self.run.held().next().is_some()
+        let at_a_gate = || self.run.open_gate().is_some() && !ways_past(&self.run).is_empty();
+        self.run.open_decision().is_some() || self.run.held().next().is_some() || at_a_gate()
     }
 
     /// At an open decision: on, by the choice that leads nowhere else.

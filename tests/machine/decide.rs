@@ -448,3 +448,104 @@ fn what_runs_when_the_run_goes_back_ends_before_anything_is_begun() {
     play.record(event);
     assert_eq!(next(&play.run, None), Next::Wait);
 }
+
+/// The run at its promotion, which is held.
+fn promotion_is_held() -> Play {
+    let mut play = Play::new();
+    let position = play.run.plan.position(&id("promote")).unwrap();
+    play.run.plan.steps[position].hold = true;
+    play.run.plan.seal = seal(&play.run.plan);
+    play.go();
+    play.fails = Some(id("promote"));
+    play.decide("promote", None);
+    assert_eq!(play.status("promote"), StepStatus::Held);
+    play.fails = None;
+    play
+}
+
+#[test]
+fn a_decision_is_taken_anew_while_nothing_final_was_begun_behind_it() {
+    let play = promotion_is_held();
+    let ways: Vec<String> = ways_past(&play.run).iter().map(|(_, choice)| choice.id.to_string()).collect();
+    assert_eq!(ways, ["forward", "back", "give-up"], "what was chosen is not chosen once more");
+    assert!(matches!(play.choose("promote", None), Err(Refusal::NotNow { .. })));
+
+    let mut back = promotion_is_held();
+    back.goal = "0/8".into();
+    back.decide("back", Some("0/8"));
+    assert_eq!(
+        (back.asked().as_str(), back.attempts("restore"), back.status("promote")),
+        ("0/8", 2, StepStatus::Pending)
+    );
+    back.decide("promote", None);
+    assert_eq!((back.outcome(), back.attempts("promote")), (Some(RunOutcome::Done), 2));
+
+    let mut given_up = promotion_is_held();
+    given_up.decide("give-up", None);
+    assert_eq!((given_up.status("promote"), given_up.status("undo")), (StepStatus::Skipped, StepStatus::Done));
+    assert_eq!((given_up.outcome(), given_up.status("server")), (Some(RunOutcome::Aborted), StepStatus::Done));
+}
+
+#[test]
+fn giving_up_is_taken_back_for_a_promotion_that_has_to_be_seen_anew() {
+    let mut play = Play::new();
+    let position = play.run.plan.position(&id("undo")).unwrap();
+    play.run.plan.steps[position].hold = true;
+    play.run.plan.seal = seal(&play.run.plan);
+    play.go();
+    play.fails = Some(id("undo"));
+    play.decide("give-up", None);
+    assert_eq!((play.status("undo"), play.status("promote")), (StepStatus::Held, StepStatus::Skipped));
+    play.fails = None;
+    play.decide("promote", None);
+    assert_eq!((play.status("undo"), play.status("promote")), (StepStatus::Skipped, StepStatus::Done));
+    assert_eq!((play.outcome(), play.run.given_up()), (Some(RunOutcome::Done), false));
+}
+
+#[test]
+fn a_decision_is_not_taken_anew_once_something_final_was_begun_behind_it() {
+    let spoils: [fn(&mut Step); 2] = [
+        |step| step.destructive = true,
+        |step| {
+            let mut command = support::plan().steps.iter().find_map(|step| step.kind.command().cloned()).unwrap();
+            command.release = true;
+            step.kind = StepKind::Command { command };
+        },
+    ];
+    for spoil in spoils {
+        let mut play = promotion_is_held();
+        let position = play.run.plan.position(&id("promote")).unwrap();
+        spoil(&mut play.run.plan.steps[position]);
+        play.run.plan.seal = seal(&play.run.plan);
+        assert_eq!(ways_past(&play.run), []);
+        assert!(matches!(play.choose("give-up", None), Err(Refusal::NotWaiting { .. })));
+        // Nor does a journal say so.
+        let event = RunEvent::DecisionMade {
+            step: id("inspect"),
+            opening: 0,
+            choice: id("give-up"),
+            values: BTreeMap::new(),
+            seal: play.run.plan.seal,
+            by: anna(),
+            via: Via::Terminal,
+        };
+        let before = play.run.clone();
+        assert!(play.run.apply(&numbered(before.sequence + 1, event)).is_err());
+        assert_eq!(play.run, before);
+    }
+    // Nor where nothing waits behind it, nor beforehand.
+    let mut play = promotion_is_held();
+    let position = play.run.plan.position(&id("promote")).unwrap();
+    let request = Request::Decide {
+        step: id("inspect"),
+        sequence: 0,
+        seal: play.run.plan.seal,
+        choice: "give-up".into(),
+        values: BTreeMap::new(),
+        by: anna(),
+        via: Via::CommandLine,
+    };
+    assert!(answer(&play.run, &request, 0).is_err());
+    play.run.steps[position].status = StepStatus::Running;
+    assert!(matches!(play.choose("give-up", None), Err(Refusal::NotWaiting { .. })));
+}

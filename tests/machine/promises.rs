@@ -5,6 +5,7 @@ use crate::world::World;
 use lifeboat::domain::event::{Entry, Resolution, RunEvent};
 use lifeboat::domain::plan::{Argument, Choice, Piece, Step, StepId, StepKind};
 use lifeboat::domain::run::Run;
+use lifeboat::domain::status::StepStatus;
 use lifeboat::planning::plan::seal;
 use std::collections::BTreeMap;
 
@@ -52,9 +53,14 @@ pub(crate) fn choices(step: &Step) -> &[Choice] {
 pub(crate) fn made_due_again(before: &Run, event: &RunEvent) -> Option<(usize, usize)> {
     match event {
         RunEvent::DecisionMade { step, choice, .. } => {
-            let last = before.plan.position(step)?;
-            let choice = choices(&before.plan.steps[last]).iter().find(|known| known.id == *choice)?;
-            Some((before.plan.position(choice.back_to.as_ref()?)?, last))
+            let at = before.plan.position(step)?;
+            let choice = choices(&before.plan.steps[at]).iter().find(|known| known.id == *choice)?;
+            let back_to = choice.back_to.as_ref().and_then(|back_to| before.plan.position(back_to));
+            if before.steps[at].status != StepStatus::Done {
+                return Some((back_to?, at));
+            }
+            // Taken anew: all that followed is due again.
+            Some((back_to.unwrap_or(at + 1), before.steps.len() - 1))
         }
         RunEvent::StepResolved { step, answer: Resolution::Again, .. } => {
             before.goes_back_with(before.plan.position(step)?)
@@ -86,6 +92,15 @@ impl World {
             let position = self.run.plan.position(&plans::id(step));
             let taken_out = again.is_some_and(|(first, last)| position.is_some_and(|at| at >= first && at <= last));
             assert!(!taken_out, "{name} is still in after {event:?}");
+        }
+    }
+
+    /// A decision is taken anew only while nothing was begun behind it that is final.
+    pub(crate) fn nothing_final_behind(&self, decision: &StepId) {
+        let at = self.run.plan.position(decision).unwrap();
+        for step in &self.run.plan.steps[at + 1..] {
+            let is_final = step.destructive || step.kind.command().is_some_and(|command| command.release);
+            assert!(!is_final || self.last_start(&step.id).is_none(), "{decision} was taken anew behind {}", step.id);
         }
     }
 
@@ -124,10 +139,11 @@ impl World {
     /// Where in the journal the run went back behind a step last.
     pub(crate) fn last_way_back_behind(&self, id: &StepId) -> Option<usize> {
         let at = self.run.plan.position(id)?;
-        (0..self.journal.len()).rev().find(|index| {
-            let event = &self.journal[*index].event;
+        (1..self.journal.len()).rev().find(|&index| {
+            let event = &self.journal[index].event;
             let RunEvent::DecisionMade { .. } = event else { return false };
-            made_due_again(&self.run, event).is_some_and(|(first, last)| first <= at && at <= last)
+            let before = Run::fold(&self.journal[..index]).unwrap();
+            made_due_again(&before, event).is_some_and(|(first, last)| first <= at && at <= last)
         })
     }
 }

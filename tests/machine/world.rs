@@ -267,6 +267,9 @@ impl World {
             RunEvent::DecisionMade { via: Via::CommandLine, opening, .. } => {
                 assert_eq!(*opening, 1, "chosen beforehand, and nobody could know of it");
             }
+            RunEvent::DecisionMade { step, .. } if self.run.step(step).unwrap().1.status == StepStatus::Done => {
+                self.nothing_final_behind(step);
+            }
             RunEvent::GateOpened { step, opening, facts, drift, .. } => {
                 // When the run has gone back behind it, it opens anew.
                 let state =

@@ -12,6 +12,7 @@ mod driven;
 mod false_success;
 mod in_place;
 mod in_place_accidents;
+mod in_place_after;
 mod in_place_bad;
 mod in_place_false;
 mod in_place_kills;

@@ -95,6 +95,51 @@ fn what_was_kept_comes_back_with_its_tablespace_and_cleanup_asks_twice() {
 }
 
 #[test]
+fn what_was_kept_comes_back_where_the_directory_is_half_restored_or_lost() {
+    let lab = lab::running();
+    let target = with_tablespace(&lab);
+    let everything = parts(&lab);
+    let production = lab.layout.production();
+
+    // Given up in the middle of a restore, as far as the directory can tell: its control file comes last.
+    let at = format!("target=lsn:{target}");
+    let mut first = Driven::begin(&lab, &["pitr-in-place", "-p", &at]);
+    first.through_gates();
+    assert!(first.run.open_decision().is_some(), "{}", first.why());
+    lab::assert_done(&lab.run_lifeboat(&["abort", &first.id()]), "abort");
+    first.attach();
+    first.ended("aborted");
+    let control = production.join("global/pg_control");
+    fs::rename(&control, production.join("global/pg_control.pgbackrest.tmp")).unwrap();
+    fs::remove_file(production.join("PG_VERSION")).unwrap();
+    fs::remove_dir_all(production.join("pg_wal")).unwrap();
+    let undo = undone(&lab);
+    assert_eq!(undo.run.plan.parameters["production-state"], "lost");
+    assert_eq!(parts(&lab), everything);
+    assert_eq!(undo.run.result["back.timeline"], "1");
+
+    // Promoted, and then the directory is gone; its tablespace is not.
+    let second = recovered(&lab, &target, &[]);
+    assert_eq!(parts(&lab), "before 100");
+    lab.stop();
+    fs::remove_dir_all(&production).unwrap();
+    let undo = undone(&lab);
+    assert_eq!(undo.run.plan.parameters["production-state"], "lost");
+    assert!(undo.run.plan.parameters["record"].contains(&second.id()), "the newest that is not back");
+    assert_eq!(parts(&lab), everything);
+    assert_eq!(undo.run.result["back.timeline"], "1");
+    lab.wait_archived();
+}
+
+/// `pitr-undo` to its end.
+fn undone(lab: &Lab) -> Driven<'_> {
+    let mut undo = Driven::begin(lab, &["pitr-undo"]);
+    undo.through_gates();
+    undo.ended("done");
+    undo
+}
+
+#[test]
 fn where_nothing_was_kept_it_changes_nothing_and_proves_the_road() {
     let lab = lab::running();
     lab.wait_archived();

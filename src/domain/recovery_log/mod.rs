@@ -181,6 +181,13 @@ impl RecoveryLog {
                 remedy: "Restore again before anything is written to it; look for 'subxid ovf' (a transaction with more than 64 subtransactions) at the start of replay, or choose another set.".into(),
             });
         }
+        if milestone == Milestone::Promoted && self.ready == Some(Ready::ReadWrite) && !self.archive_recovery {
+            return Some(EndReason {
+                said: self.evidence.ready.clone(),
+                means: "This start was in no recovery: the server was promoted in an earlier one, which ended before it could say so.".into(),
+                remedy: "It is open for reading and writing: go on with `lifeboat resolve … done`.".into(),
+            });
+        }
         if milestone == Milestone::TargetReached && self.archive_recovery_complete {
             return Some(EndReason {
                 said: self.evidence.complete.clone(),

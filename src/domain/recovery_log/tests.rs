@@ -206,3 +206,18 @@ fn a_restart_point_tells_where_replay_is_and_is_no_proof() {
     assert_eq!(commit.unwrap().to_rfc3339(), "2026-11-22T19:18:17.729586+00:00");
     assert_eq!((log.last_commit_time, log.redo_done, log.consistent_at), (None, None, None));
 }
+
+#[test]
+fn a_server_that_was_promoted_in_an_earlier_start_is_not_waited_for() {
+    let head = "2026-11-22 22:00:00.000 UTC [7] LOG:  starting PostgreSQL 15.18 on x86_64-pc-linux-gnu\n\
+                2026-11-22 22:00:00.010 UTC [9] LOG:  database system was interrupted; last known up at 2026-11-22\n";
+    let ready = "2026-11-22 22:00:00.020 UTC [7] LOG:  database system is ready to accept connections\n";
+    let log = fold(&format!("{head}{ready}"));
+    assert_eq!((log.ready, log.reached(Milestone::Promoted)), (Some(Ready::ReadWrite), None));
+    let blocked = log.blocked(Milestone::Promoted).unwrap();
+    assert!(blocked.said.contains("ready to accept connections") && blocked.remedy.contains("resolve … done"));
+    // Before it says so nobody knows, and in a recovery it is the promotion that is waited for.
+    assert_eq!(fold(head).blocked(Milestone::Promoted), None);
+    let recovering = "2026-11-22 22:00:00.015 UTC [9] LOG:  starting archive recovery\n";
+    assert_eq!(fold(&format!("{head}{recovering}{ready}")).blocked(Milestone::Promoted), None);
+}

@@ -2,7 +2,7 @@
 
 use crate::domain::event::{Entry, RunEvent};
 use crate::domain::plan::{Choice, Step, StepId, StepKind, is_of};
-use crate::domain::run::Run;
+use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,10 @@ impl Run {
             return Err(format!("decision '{id}' has no choice '{choice}'"));
         };
         let state = &self.steps[position];
+        let anew = state.status == StepStatus::Done;
+        if anew && !self.may_decide_anew(position) {
+            return Err(format!("decision '{id}' was taken, and what followed can't be taken back by it"));
+        }
         let open = state.gate.as_ref().filter(|_| state.status == StepStatus::Waiting).map_or(0, |gate| gate.opening);
         if *opening != open {
             return Err(format!("decision '{id}': the answer belongs to opening {opening}, not {open}"));
@@ -28,6 +32,7 @@ impl Run {
                 _ => return Err(format!("decision '{id}' leads back to '{back_to}', which is no step before it")),
             },
         };
+        let leads_back = self.leads_back(position, back_to);
         let state = &mut self.steps[position];
         if let Some(gate) = &mut state.gate {
             gate.answered = Some((by.clone(), *via));
@@ -38,12 +43,46 @@ impl Run {
         for (name, value) in values {
             self.values.insert(format!("{id}.{name}"), value.clone());
         }
-        match back_to {
-            Some(first) => self.go_back(first, position),
-            None => self.pass_over(position, choice),
+        if back_to.is_none() {
+            self.pass_over(position, choice);
+        }
+        if let Some((first, last)) = leads_back {
+            self.go_back(first, last);
         }
         self.plan.seal = *seal;
         Ok(())
+    }
+
+    /// Whether a decision that was taken can be taken anew: a step behind it is held, or a gate waits there, and nothing
+    /// behind it was begun that can't be undone or that outlives the run, nor runs. One that was begun and turned out to have
+    /// done nothing counts as well: nobody would stake a cluster on it.
+    #[must_use]
+    pub fn may_decide_anew(&self, position: usize) -> bool {
+        let Some(behind) = self.plan.steps.get(position + 1..) else { return false };
+        let behind: Vec<_> = behind.iter().zip(&self.steps[position + 1..]).collect();
+        let waits = |step: &Step, state: &StepState| match state.status {
+            StepStatus::Held => true,
+            StepStatus::Waiting => matches!(step.kind, StepKind::Gate { .. }),
+            _ => false,
+        };
+        let is_final = |step: &Step| step.destructive || step.kind.command().is_some_and(|command| command.release);
+        self.steps[position].status == StepStatus::Done
+            && matches!(self.plan.steps[position].kind, StepKind::Decision { .. })
+            && behind.iter().any(|(step, state)| waits(step, state))
+            && !behind.iter().any(|(step, state)| {
+                // The last decision that was taken: what was chosen behind it was chosen on what it led to.
+                state.status.is_active() || state.choice.is_some() || (is_final(step) && state.attempt > 0)
+            })
+    }
+
+    /// The steps that are due again with a choice at the decision at `position`, from the first to the last. Taken anew it
+    /// makes those behind it due again as well: they were done, skipped or held for another choice.
+    #[must_use]
+    pub fn leads_back(&self, position: usize, back_to: Option<usize>) -> Option<(usize, usize)> {
+        let anew = self.may_decide_anew(position);
+        let last = if anew { self.steps.len() - 1 } else { position };
+        let first = back_to.or(anew.then_some(position + 1))?;
+        Some((first, last))
     }
 
     /// Everything from `first` to `last` is due again, and what it had captured is captured anew. What is active now is

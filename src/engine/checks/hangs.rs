@@ -47,20 +47,24 @@ pub(super) fn what_hangs_on_it(input: &Input<'_>) -> Result<CheckReport, CheckEr
     Ok(report)
 }
 
+/// What was found. The lists are for a screen.
 #[derive(Default)]
-struct Hanging {
+pub(super) struct Hanging {
     standbys: Vec<String>,
     slots: Vec<String>,
-    subscriptions: Vec<String>,
+    /// `DATABASE.NAME`, with ` (disabled)` behind those that don't connect.
+    pub(super) subscriptions: Vec<String>,
     publications: Vec<String>,
     prepared: Vec<String>,
     connections: Vec<String>,
     poolers: Vec<String>,
     patroni: bool,
-    jobs: Vec<String>,
+    /// Extension, number, database, schedule and command, with ` (off)` behind those that don't run.
+    pub(super) jobs: Vec<String>,
 }
 
-fn look(psql: &Psql, database: &str, found: &mut Hanging) -> Result<(), PsqlError> {
+/// Asks a running server, which may be one that is looked at.
+pub(super) fn look(psql: &Psql, database: &str, found: &mut Hanging) -> Result<(), PsqlError> {
     let rows = |sql: &str, format: &dyn Fn(&Row) -> String| -> Result<Vec<String>, PsqlError> {
         Ok(psql.rows(database, sql)?.iter().map(format).collect())
     };

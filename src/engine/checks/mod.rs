@@ -16,11 +16,13 @@ mod hangs;
 mod hazards;
 mod jobs;
 mod keeping;
+mod let_go;
 mod manager;
 mod production;
 mod server;
 mod tablespaces;
 mod versions;
+mod written;
 
 use crate::domain::event::Finding;
 use crate::domain::info::{self, InfoError};
@@ -140,6 +142,7 @@ pub fn run(
         "free-space" => files::free_space(&input),
         "history-free" => archived::history_free(&input),
         "manager-held" => manager::manager_held(&input),
+        "nobody-wrote" => written::nobody_wrote(&input),
         "no-tcp-listener" => server::no_tcp_listener(&input),
         "ownership" => files::ownership(&input),
         "port-free" => server::port_free(&input),
@@ -152,6 +155,7 @@ pub fn run(
         "spool-and-locks" => server::spool_and_locks(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
         "versions-match" => versions::versions_match(&input),
+        "waits-to-be-let-go" => let_go::waits_to_be_let_go(&input),
         "what-hangs-on-it" => hangs::what_hangs_on_it(&input),
         "who-manages-it" => manager::who_manages_it(&input),
         other => Err(CheckError::Unknown(crate::domain::text::clean(other))),

@@ -1,6 +1,6 @@
 //! Decisions: where a choice leads, and that what depends on it can come true.
 
-use crate::domain::plan::{Asked, StepId};
+use crate::domain::plan::{Asked, StepId, When};
 use crate::planning::check::Lint;
 use crate::planning::runbook::{Action, ChoiceTemplate, Located, OnlyChoiceTemplate, RunbookStep, nearest};
 
@@ -12,6 +12,44 @@ impl Lint<'_> {
         }
         if let Some(only) = &step.only_choice {
             self.depends(position, step, only);
+        }
+        if step.destructive {
+            self.gated_for_each_choice(position, step);
+        }
+    }
+
+    /// A gate that was answered before a choice knows nothing of it: behind a decision, after each choice that makes a
+    /// destructive step due, a gate of its own stands between the two. Else one that is due for other choices only would be
+    /// looked for in vain, and the older answer count. (On a way back the plan is sealed anew, which opens every gate again.)
+    fn gated_for_each_choice(&mut self, position: usize, step: &RunbookStep) {
+        let mut missing: Vec<(String, String)> = Vec::new();
+        for (at, decision) in self.runbook.steps.iter().enumerate() {
+            let Action::Decision { choices, .. } = &decision.action else { continue };
+            for choice in choices {
+                if position <= at || choice.back_to.is_some() || !is_due_after(step, decision, choice) {
+                    continue;
+                }
+                let gated = self.runbook.steps[at + 1..position].iter().any(|gate| {
+                    matches!(gate.action, Action::Gate { .. })
+                        && (gate.when == When::Always || gate.when == step.when)
+                        && is_due_after(gate, decision, choice)
+                        && self.implied_by_parameters(step, gate)
+                });
+                if !gated {
+                    missing.push((decision.id.to_string(), choice.id.text.clone()));
+                }
+            }
+        }
+        for (decision, choice) in missing {
+            let what = format!(
+                "no gate between choice '{choice}' of '{decision}' and the destructive step '{}' is due then",
+                step.id
+            );
+            self.problem(
+                step.at,
+                what,
+                format!("add a gate there that is due after '{choice}', or widen one that is not"),
+            );
         }
     }
 
@@ -158,4 +196,11 @@ impl Lint<'_> {
             && (wide.first || !narrow.first)
             && narrow.is.iter().all(|word| wide.is.iter().any(|other| other.text == word.text))
     }
+}
+
+/// As far as this decision goes, the step is due after this choice.
+fn is_due_after(step: &RunbookStep, decision: &RunbookStep, choice: &ChoiceTemplate) -> bool {
+    step.only_choice.as_ref().is_none_or(|only| {
+        only.step.text == decision.id.as_str() && only.is.iter().any(|word| word.text == choice.id.text)
+    })
 }

@@ -77,6 +77,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("history-free", &["stanza", "timeline"]),
         ("manager-held", &["data-directory", "unit", "config-file"]),
         ("no-tcp-listener", &["server"]),
+        ("nobody-wrote", &["data-directory", "safety"]),
         ("ownership", &["directory", "production"]),
         ("port-free", &["socket-directory", "port"]),
         ("production-baseline", &["production", "stanza"]),
@@ -88,6 +89,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("spool-and-locks", &["stanza", "directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
+        ("waits-to-be-let-go", &["socket-directory", "port", "user", "database"]),
         ("what-hangs-on-it", &["socket-directory", "port", "user", "database"]),
         ("who-manages-it", &["data-directory"]),
     ],
@@ -155,9 +157,11 @@ impl<'a> Lint<'a> {
 
     /// Whenever the conditions of `narrow` hold, those of `wide` do.
     fn implied(&self, narrow: &RunbookStep, wide: &RunbookStep) -> bool {
-        if !Self::chosen_implies(narrow, wide) {
-            return false;
-        }
+        Self::chosen_implies(narrow, wide) && self.implied_by_parameters(narrow, wide)
+    }
+
+    /// The same for the conditions on parameters alone.
+    fn implied_by_parameters(&self, narrow: &RunbookStep, wide: &RunbookStep) -> bool {
         let (narrow, wide) = (self.allowed(narrow), self.allowed(wide));
         wide.iter().all(|(name, wide)| {
             let universe = self.parameter(name).map_or_else(Allowed::anything, Allowed::of_parameter);

@@ -261,13 +261,15 @@ fn decided(run: &Run, request: &Request) -> Result<RunEvent, Refusal> {
             }
             0
         }
+        // Answered once beforehand, its answer is not for what came of it.
+        (_, StepStatus::Done) if run.may_decide_anew(position) && *via != Via::CommandLine => 0,
         _ => return Err(Refusal::NotWaiting { step: id.clone(), status: state.status.word() }),
     };
     if run.plan.seal != *shown {
         return Err(Refusal::OtherPlan(run.plan.seal.short()));
     }
     may_be_taken(run, taken, back_to, position)?;
-    let seal = back_to.map_or(run.plan.seal, |first| seal_without(run, first, position));
+    let seal = run.leads_back(position, back_to).map_or(run.plan.seal, |(first, last)| seal_without(run, first, last));
     let (step, choice, by, via) = (id.clone(), taken.id.clone(), by.clone(), *via);
     Ok(RunEvent::DecisionMade { step, opening, choice, values: checked_values(taken, values)?, seal, by, via })
 }
@@ -283,7 +285,8 @@ fn known_choice<'s>(step: &'s Step, choice: &str) -> Result<&'s Choice, Refusal>
     })
 }
 
-/// The choices that can be taken now, with their decisions: those of an open one, and those that lead past what is held.
+/// The choices that can be taken now, with their decisions: those of an open one, those that lead past what is held, and the
+/// others of one that was taken, as long as nothing final was begun since.
 #[must_use]
 pub fn ways_past(run: &Run) -> Vec<(&Step, &Choice)> {
     let mut ways = Vec::new();
@@ -292,6 +295,7 @@ pub fn ways_past(run: &Run) -> Vec<(&Step, &Choice)> {
         let can_be_taken = match state.status {
             StepStatus::Waiting => true,
             StepStatus::Pending => may_be_met(run, step),
+            StepStatus::Done => run.may_decide_anew(position),
             _ => false,
         };
         if !can_be_taken {
@@ -311,16 +315,21 @@ fn may_be_met(run: &Run, step: &Step) -> bool {
     run.held().next().is_some() && step.ruled_out.is_none() && run.not_chosen(step).is_none()
 }
 
-/// While a step is held only a way back to before it, or giving up, leads anywhere.
+/// While a step is held only a way back to before it, or giving up, leads anywhere. Where the decision is taken anew, what is
+/// held behind it was for the choice that is left.
 fn may_be_taken(run: &Run, taken: &Choice, back_to: Option<usize>, position: usize) -> Result<(), Refusal> {
     let not_now = |why: String| Err(Refusal::NotNow { choice: taken.id.clone(), why });
     if let Some((unknown, _)) = run.unknown().next() {
         return not_now(format!("nobody saw how '{}' ended; `lifeboat resolve` it first", unknown.id));
     }
+    let anew = run.may_decide_anew(position);
+    if anew && back_to.is_none() && run.steps[position].choice.as_ref() == Some(&taken.id) {
+        return not_now("it was chosen already; go on with what waits".to_owned());
+    }
     for (held, _) in run.held() {
         let at = run.plan.position(&held.id).unwrap_or_default();
         let leads_past = taken.gives_up || back_to.is_some_and(|first| first <= at);
-        if at > position || !leads_past {
+        if (at > position && !anew) || (at <= position && !leads_past) {
             return not_now(format!("'{}' has failed and is held; `lifeboat resolve` it first", held.id));
         }
     }

@@ -65,6 +65,15 @@ pub(crate) fn via(via: Via) -> &'static str {
     }
 }
 
+/// The same for a choice at a decision.
+fn chosen_by(via: Via) -> &'static str {
+    match via {
+        Via::Terminal => "typed on a terminal",
+        Via::CommandLine => "given on the command line before the decision was seen",
+        Via::Request => "given with `lifeboat decide`",
+    }
+}
+
 pub(crate) fn resolution(answer: Resolution) -> &'static str {
     match answer {
         Resolution::Done => "it was done, go on after it",
@@ -136,7 +145,12 @@ pub(crate) fn what_happened(event: &RunEvent) -> String {
         }
         RunEvent::DecisionMade { choice, values, seal, by, via: how, .. } => {
             let values: String = values.iter().map(|(name, value)| format!(", {name} = {value}")).collect();
-            format!("{} chose '{choice}'{values}, {}; the plan's seal is {}", operator(by), via(*how), seal.short())
+            format!(
+                "{} chose '{choice}'{values}, {}; the plan's seal is {}",
+                operator(by),
+                chosen_by(*how),
+                seal.short()
+            )
         }
         RunEvent::PlanAmended { values, seal } => {
             let values: Vec<String> = values.iter().map(|(name, value)| format!("{name} = {value}")).collect();
