@@ -13,13 +13,14 @@ use crate::engine::look::{self, LookError};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
+use crate::engine::placed::{self, WalAtHand};
 use crate::engine::postgres::{PostgresError, PostgresPrograms};
 use crate::engine::production::Production;
 use crate::engine::surroundings::Surroundings;
 use crate::engine::{clock, identity};
 use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
-use crate::planning::runbook::Runbook;
+use crate::planning::runbook::{Action, Runbook};
 use crate::planning::selection::{self, Choice, Refusal, Wish};
 use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
 use crate::settings::Settings;
@@ -139,7 +140,19 @@ pub fn propose(
         production_timeline: control.as_ref().map(|control| TimelineId(control.timeline)),
         production_system: control.as_ref().map(|control| SystemId(control.system_identifier)),
     };
-    let choice = selection::choose(stanza, &wish, &histories(pgbackrest, stanza))?;
+    let histories = histories(pgbackrest, stanza);
+    if replaces_production(runbook) {
+        selection::lies_in_history(&wish, &histories)?;
+    }
+    let pg_wal: Vec<PathBuf> = production.iter().map(|data| data.join("pg_wal")).collect();
+    let at_hand = WalAtHand {
+        pgbackrest,
+        postgres: &programs,
+        environment: &environment.real,
+        directories: &pg_wal,
+        below: &std::env::temp_dir(),
+    };
+    let choice = placed::choose(stanza, &wish, &histories, &at_hand)?;
     let run = clock::random_run_id().map_err(ProposalError::Name)?;
     let drills = match &settings.drill.directory {
         Some(directory) => directory.clone(),
@@ -179,6 +192,11 @@ pub fn propose(
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
     Ok(Proposal::new(run, plan, choice, directory, database_bytes))
+}
+
+/// It goes over production's own directory: it looks for room to keep what is there.
+fn replaces_production(runbook: &Runbook) -> bool {
+    runbook.steps.iter().any(|step| matches!(&step.action, Action::Check { check, .. } if check.text == "room-to-keep"))
 }
 
 fn stanza_name(
