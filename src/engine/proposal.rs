@@ -16,11 +16,12 @@ use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use crate::engine::placed::{self, WalAtHand};
 use crate::engine::postgres::{PostgresError, PostgresPrograms};
 use crate::engine::production::Production;
+use crate::engine::store::Store;
 use crate::engine::surroundings::Surroundings;
-use crate::engine::{clock, identity};
+use crate::engine::{clock, identity, leftovers};
 use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
-use crate::planning::runbook::{Action, Runbook};
+use crate::planning::runbook::{Action, DefaultValue, Runbook};
 use crate::planning::selection::{self, Choice, Refusal, Wish};
 use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
 use crate::settings::Settings;
@@ -30,6 +31,9 @@ use std::path::{Path, PathBuf};
 
 /// The port is part of a socket's name only: the drill's server has a socket directory of its own and no TCP.
 const PORT: &str = "5432";
+
+/// The fact that names the newest kept cluster.
+const KEPT_RECORD: &str = "kept-record";
 
 /// A plan, and what is needed to begin a run of it.
 #[derive(Debug, Clone)]
@@ -179,6 +183,12 @@ pub fn propose(
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {
+        let store = paths::state_directory(settings).ok().and_then(|state| Store::existing(&state).ok().flatten());
+        let kept = leftovers::newest_kept(store.as_ref(), &production.data_directory);
+        let kept = kept.map_or_else(|| "none".to_owned(), |record| record.display().to_string());
+        known_texts.insert(KEPT_RECORD.to_owned(), kept);
+    }
     let known = KnownFacts {
         texts: known_texts,
         lists: lists(&surroundings, &subject, &target, &directory)?,
@@ -192,6 +202,12 @@ pub fn propose(
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
     Ok(Proposal::new(run, plan, choice, directory, database_bytes))
+}
+
+/// Whether a parameter of it is the cluster that was kept: all runs are looked through for that.
+fn asks_for_kept(runbook: &Runbook) -> bool {
+    let is_kept = |fact: &DefaultValue| matches!(fact, DefaultValue::Fact(name) if name.text == KEPT_RECORD);
+    runbook.parameters.values().any(|parameter| parameter.default.as_ref().is_some_and(is_kept))
 }
 
 /// It goes over production's own directory: it looks for room to keep what is there.
