@@ -14,6 +14,7 @@ pub mod info;
 pub mod inventory;
 pub mod label;
 pub mod lsn;
+pub mod manifest;
 pub mod plan;
 pub mod progress;
 pub mod rate;

@@ -64,6 +64,13 @@ pub fn first_running_xacts(output: &str, redo: Lsn) -> Result<Option<RunningXact
     Ok(None)
 }
 
+/// The next number that a transaction gets at this snapshot, of a record's description; `None` for any other record.
+#[must_use]
+pub fn next_xid(description: &str) -> Option<u32> {
+    let rest = description.strip_prefix("RUNNING_XACTS nextXid ")?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -98,6 +105,14 @@ mod tests {
         assert_eq!((last.at.to_string(), last.running, last.overflowed), ("0/175E220".into(), 1, false));
         assert_eq!(first(LATER, "0/175E221"), None);
         assert_eq!(first("", "0/0"), None);
+    }
+
+    #[test]
+    fn a_snapshot_tells_the_next_number() {
+        assert_eq!(next_xid("RUNNING_XACTS nextXid 740 latestCompletedXid 739 oldestRunningXid 740"), Some(740));
+        for other in ["RUNNING_XACTS nextXid ", "RUNNING_XACTS nextXid x", "LOCK xid 740 db 1 rel 2", ""] {
+            assert_eq!(next_xid(other), None);
+        }
     }
 
     #[test]

@@ -65,6 +65,17 @@ pub struct RecordLine<'a> {
     pub description: &'a str,
 }
 
+/// A table that a transaction has locked so that even a reader waits (AccessExclusiveLock).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockedRelation {
+    /// The transaction.
+    pub xid: u32,
+    /// The database's OID; 0 for a relation that all share.
+    pub database: u32,
+    /// The relation's OID.
+    pub relation: u32,
+}
+
 /// A line that speaks of a transaction's end and can't be read: nothing may be concluded from what follows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -124,6 +135,33 @@ impl<'a> RecordLine<'a> {
         };
         let unreadable = || WalMarkError { line: clean(&self.description.chars().take(200).collect::<String>()) };
         read().map(Some).ok_or_else(unreadable)
+    }
+
+    /// The subtransactions that an end of a transaction lists (`; subxacts: 745 746`).
+    #[must_use]
+    pub fn subtransactions(&self) -> Vec<u32> {
+        let list = self.description.split_once("; subxacts:").filter(|_| self.manager == "Transaction");
+        let numbers = list.map(|(_, rest)| rest.split(';').next().unwrap_or_default());
+        numbers.unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// The locks that a `Standby` record tells of (`LOCK xid 745 db 16384 rel 16390 …`), which are all of a kind that
+    /// readers wait for.
+    #[must_use]
+    pub fn locks(&self) -> Vec<LockedRelation> {
+        let Some(list) = self.description.strip_prefix("LOCK ").filter(|_| self.manager == "Standby") else {
+            return Vec::new();
+        };
+        let words: Vec<&str> = list.split_whitespace().collect();
+        let lock = |words: &[&str]| match words {
+            ["xid", xid, "db", database, "rel", relation] => Some(LockedRelation {
+                xid: xid.parse().ok()?,
+                database: database.parse().ok()?,
+                relation: relation.parse().ok()?,
+            }),
+            _ => None,
+        };
+        words.chunks(6).filter_map(lock).collect()
     }
 
     /// A restore point; `None` for any other record.
@@ -214,6 +252,29 @@ mod tests {
     }
 
     #[test]
+    fn subtransactions_and_locks_are_read() {
+        let with = |manager: &str, description: &str| {
+            let line = LINE.replace("Transaction", manager);
+            line.replace(LINE.split_once("desc: ").unwrap().1, description)
+        };
+        // as pg_waldump 15 prints them
+        let commit = with(
+            "Transaction",
+            "COMMIT 2026-11-22 16:40:00.123456 UTC; rels: base/5/1; subxacts: 745 746; inval msgs: catcache 50",
+        );
+        assert_eq!(RecordLine::parse(&commit).unwrap().subtransactions(), [745, 746]);
+        assert_eq!(RecordLine::parse(LINE).unwrap().subtransactions(), [0u32; 0]);
+        let locks = with("Standby", "LOCK xid 745 db 16384 rel 16390 xid 746 db 0 rel 1262 ");
+        let lock = |xid, database, relation| LockedRelation { xid, database, relation };
+        assert_eq!(RecordLine::parse(&locks).unwrap().locks(), [lock(745, 16384, 16390), lock(746, 0, 1262)]);
+        for other in
+            [with("Standby", "LOCK xid x db 1 rel 2"), with("Heap", "LOCK xid 745 db 16384 rel 16390"), LINE.to_owned()]
+        {
+            assert_eq!(RecordLine::parse(&other).unwrap().locks(), [], "{other}");
+        }
+    }
+
+    #[test]
     fn restore_points_are_read() {
         let line = "rmgr: XLOG        len (rec/tot):     98/    98, tx:          0, lsn: 0/1000C740, prev 0/1000C700, desc: RESTORE_POINT before it";
         let point = RecordLine::parse(line).unwrap().restore_point(SegmentSize::DEFAULT).unwrap();
@@ -240,6 +301,7 @@ mod tests {
             if let Some(line) = RecordLine::parse(&line) {
                 let _ = line.transaction_end(SegmentSize::DEFAULT);
                 let _ = line.restore_point(SegmentSize::DEFAULT);
+                let _ = (line.subtransactions(), line.locks());
             }
         }
 

@@ -4,8 +4,9 @@ use crate::domain::event::RunId;
 use crate::domain::run::Run;
 use crate::domain::text::clean;
 use crate::engine::drill_directory::{self, DrillDirectory};
-use crate::engine::kept::{self, RECORD, Record};
+use crate::engine::kept::{self, KeptState, RECORD, Record};
 use crate::engine::postgres::{LiveState, server_is_live};
+use crate::engine::store::Store;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::path::{Path, PathBuf};
 
@@ -79,6 +80,28 @@ impl Kept {
             _ => true,
         }
     }
+}
+
+/// The newest record of a cluster that was kept of `data_directory` and is not back in its place, wherever it was kept:
+/// beside it, or where a run of this store has put it (another file system).
+#[must_use]
+pub fn newest_kept(store: Option<&Store>, data_directory: &Path) -> Option<PathBuf> {
+    let beside = kept::newest_record(data_directory);
+    let folders = store.and_then(|store| store.runs().ok()).unwrap_or_default();
+    let runs = folders.iter().filter_map(|folder| Some(folder.load().ok()?.0));
+    let elsewhere =
+        runs.filter(|run| run.plan.parameters.get(DATA_DIRECTORY).is_some_and(|own| Path::new(own) == data_directory));
+    let elsewhere = elsewhere.filter_map(|run| {
+        let home = homes(&run).into_iter().find(|home| home.symlink_metadata().is_ok())?;
+        Some((run.id, home))
+    });
+    let own = beside.iter().filter_map(|record| Some((kept::run_of(record).ok()?, record.parent()?.to_owned())));
+    let records = own.chain(elsewhere).filter_map(|(run, home)| {
+        let record = kept::read_record(&run, &home).ok()??;
+        let is_of_it = record.data_directory == data_directory && record.state != KeptState::PutBack;
+        is_of_it.then(|| (record.began, home.join(RECORD)))
+    });
+    records.max_by_key(|(began, _)| *began).map(|(_, record)| record)
 }
 
 fn server_in(directory: &Path) -> Option<Server> {

@@ -28,6 +28,7 @@ pub mod output_page;
 pub mod paths;
 pub mod pgbackrest;
 pub mod pgbackrest_config;
+pub mod placed;
 pub mod postgres;
 pub mod processes;
 pub mod production;

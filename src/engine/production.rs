@@ -45,7 +45,8 @@ impl Production {
         let is_there = data_directory.join("PG_VERSION").exists();
         let (state, pid) = match &live {
             LiveState::Running { pid, .. } => ("running", Some(*pid)),
-            _ if is_there => ("stopped", None),
+            // what a restore left half done is no cluster any more
+            _ if is_there && !kept::is_unfinished_restore(&data_directory) => ("stopped", None),
             _ => ("lost", None),
         };
         let (socket, port) = match live {

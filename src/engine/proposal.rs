@@ -13,13 +13,15 @@ use crate::engine::look::{self, LookError};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
+use crate::engine::placed::{self, WalAtHand};
 use crate::engine::postgres::{PostgresError, PostgresPrograms};
 use crate::engine::production::Production;
+use crate::engine::store::Store;
 use crate::engine::surroundings::Surroundings;
-use crate::engine::{clock, identity};
+use crate::engine::{clock, identity, leftovers};
 use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
-use crate::planning::runbook::Runbook;
+use crate::planning::runbook::{Action, DefaultValue, Runbook};
 use crate::planning::selection::{self, Choice, Refusal, Wish};
 use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
 use crate::settings::Settings;
@@ -29,6 +31,9 @@ use std::path::{Path, PathBuf};
 
 /// The port is part of a socket's name only: the drill's server has a socket directory of its own and no TCP.
 const PORT: &str = "5432";
+
+/// The fact that names the newest kept cluster.
+const KEPT_RECORD: &str = "kept-record";
 
 /// A plan, and what is needed to begin a run of it.
 #[derive(Debug, Clone)]
@@ -139,7 +144,19 @@ pub fn propose(
         production_timeline: control.as_ref().map(|control| TimelineId(control.timeline)),
         production_system: control.as_ref().map(|control| SystemId(control.system_identifier)),
     };
-    let choice = selection::choose(stanza, &wish, &histories(pgbackrest, stanza))?;
+    let histories = histories(pgbackrest, stanza);
+    if replaces_production(runbook) {
+        selection::lies_in_history(&wish, &histories)?;
+    }
+    let pg_wal: Vec<PathBuf> = production.iter().map(|data| data.join("pg_wal")).collect();
+    let at_hand = WalAtHand {
+        pgbackrest,
+        postgres: &programs,
+        environment: &environment.real,
+        directories: &pg_wal,
+        below: &std::env::temp_dir(),
+    };
+    let choice = placed::choose(stanza, &wish, &histories, &at_hand)?;
     let run = clock::random_run_id().map_err(ProposalError::Name)?;
     let drills = match &settings.drill.directory {
         Some(directory) => directory.clone(),
@@ -166,6 +183,12 @@ pub fn propose(
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
+    if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {
+        let store = paths::state_directory(settings).ok().and_then(|state| Store::existing(&state).ok().flatten());
+        let kept = leftovers::newest_kept(store.as_ref(), &production.data_directory);
+        let kept = kept.map_or_else(|| "none".to_owned(), |record| record.display().to_string());
+        known_texts.insert(KEPT_RECORD.to_owned(), kept);
+    }
     let known = KnownFacts {
         texts: known_texts,
         lists: lists(&surroundings, &subject, &target, &directory)?,
@@ -181,6 +204,17 @@ pub fn propose(
     // They move by nature: the seal leaves them out.
     plan.facts.thresholds = facts::thresholds(&plan, Some(database_bytes));
     Ok(Proposal::new(run, plan, choice, directory, database_bytes))
+}
+
+/// Whether a parameter of it is the cluster that was kept: all runs are looked through for that.
+fn asks_for_kept(runbook: &Runbook) -> bool {
+    let is_kept = |fact: &DefaultValue| matches!(fact, DefaultValue::Fact(name) if name.text == KEPT_RECORD);
+    runbook.parameters.values().any(|parameter| parameter.default.as_ref().is_some_and(is_kept))
+}
+
+/// It goes over production's own directory: it looks for room to keep what is there.
+fn replaces_production(runbook: &Runbook) -> bool {
+    runbook.steps.iter().any(|step| matches!(&step.action, Action::Check { check, .. } if check.text == "room-to-keep"))
 }
 
 fn stanza_name(

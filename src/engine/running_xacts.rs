@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// So many records of the Standby resource manager are read at most: locks of a busy server come before the first snapshot.
-const RECORDS: &str = "20000";
+/// Mostly it is the very first, and with one record asked for `pg_waldump` ends there: at the end of the WAL it waits five
+/// seconds for more (15).
+const RECORDS: [&str; 2] = ["1", "20000"];
 
 /// Whether looking is safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,27 @@ pub fn look_safe(
     timeline: TimelineId,
     environment: &BTreeMap<String, String>,
 ) -> Result<LookSafe, LookSafeError> {
+    let mut said = String::new();
+    for records in RECORDS {
+        let answer = ask::ask(&question(programs, wal_directory, redo, timeline, environment, records))?;
+        // it ends with 1 at the end of the WAL: what it printed before counts
+        match first_running_xacts(&String::from_utf8_lossy(&answer.stdout), redo)? {
+            Some(record) if record.overflowed => return Ok(LookSafe::Overflowed(record)),
+            Some(record) => return Ok(LookSafe::Safe(record)),
+            None => said = answer.stderr.trim().to_owned(),
+        }
+    }
+    Ok(LookSafe::Unknown { said })
+}
+
+fn question(
+    programs: &PostgresPrograms,
+    wal_directory: &Path,
+    redo: Lsn,
+    timeline: TimelineId,
+    environment: &BTreeMap<String, String>,
+    records: &str,
+) -> Question {
     let mut question = Question::new(programs.program("pg_waldump"));
     question.environment = environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
     question.environment.insert("LC_ALL".into(), "C".into());
@@ -57,14 +80,7 @@ pub fn look_safe(
     question.arguments.push("-p".into());
     question.arguments.push(wal_directory.into());
     let (redo_text, timeline) = (redo.to_string(), timeline.to_string());
-    let rest = ["-t", &timeline, "-s", &redo_text, "-r", "Standby", "-n", RECORDS];
+    let rest = ["-t", &timeline, "-s", &redo_text, "-r", "Standby", "-n", records];
     question.arguments.extend(rest.iter().map(Into::into));
-    let answer = ask::ask(&question)?;
-    // it ends with 1 at the end of the WAL: what it printed before counts
-    let found = first_running_xacts(&String::from_utf8_lossy(&answer.stdout), redo)?;
-    Ok(match found {
-        Some(record) if record.overflowed => LookSafe::Overflowed(record),
-        Some(record) => LookSafe::Safe(record),
-        None => LookSafe::Unknown { said: answer.stderr.trim().to_owned() },
-    })
+    question
 }

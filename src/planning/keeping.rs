@@ -125,6 +125,8 @@ pub enum Keeping {
     Copy,
     /// All parts are copied to another file system.
     CopyElsewhere,
+    /// Nothing is copied here: a standby that is stopped right behind the old cluster is the copy.
+    Standby,
     /// Only `pg_wal` is saved: the old state can be had again by a replay, if every segment is at hand.
     WalOnly,
 }
@@ -182,6 +184,7 @@ impl Keeping {
             Keeping::Reflink => "reflink",
             Keeping::Copy => "copy",
             Keeping::CopyElsewhere => "elsewhere",
+            Keeping::Standby => "standby",
             Keeping::WalOnly => "none",
         }
     }
@@ -189,8 +192,8 @@ impl Keeping {
     /// The way of this word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Keeping> {
-        let all = [Keeping::Rename, Keeping::Reflink, Keeping::Copy, Keeping::CopyElsewhere, Keeping::WalOnly];
-        all.into_iter().find(|keeping| keeping.word() == word)
+        let copies = [Keeping::Rename, Keeping::Reflink, Keeping::Copy, Keeping::CopyElsewhere];
+        copies.into_iter().chain([Keeping::Standby, Keeping::WalOnly]).find(|keeping| keeping.word() == word)
     }
 
     /// The way back in words, for the gate; `seconds` as in [`KeepOption::back_seconds`].
@@ -201,9 +204,12 @@ impl Keeping {
             Keeping::Rename => format!("the kept cluster is moved back by renaming{about}"),
             Keeping::Reflink | Keeping::Copy => format!("the copy is moved into place by renaming{about}"),
             Keeping::CopyElsewhere => format!("the copy is copied back{about}"),
-            Keeping::WalOnly => {
-                "no copy; the way back is another restore and a replay to the end of its timeline".to_owned()
+            Keeping::Standby => {
+                "the stopped standby is the copy: start it and promote it, or copy its directory back".to_owned()
             }
+            Keeping::WalOnly => format!(
+                "no copy; the way back is another restore and a replay to the end of its timeline{about} (at the pause: 'back' with target=latest, then promote)"
+            ),
         }
     }
 }
@@ -230,7 +236,7 @@ pub fn keep_plan(facts: &KeepFacts, speeds: &Speeds) -> KeepPlan {
     if facts.elsewhere.is_some() {
         ways.push(Keeping::CopyElsewhere);
     }
-    ways.push(Keeping::WalOnly);
+    ways.extend([Keeping::Standby, Keeping::WalOnly]);
     KeepPlan { options: ways.into_iter().map(|keeping| option(keeping, facts, speeds)).collect() }
 }
 
@@ -249,7 +255,7 @@ fn option(keeping: Keeping, facts: &KeepFacts, speeds: &Speeds) -> KeepOption {
             let seconds = moving + handling + copied / speeds.copy;
             (seconds, delta, Some(seconds))
         }
-        Keeping::WalOnly => (0.0, delta, None),
+        Keeping::Standby | Keeping::WalOnly => (0.0, delta, None),
     };
     let needs = needs(keeping, facts);
     let mut refused = obstacles(keeping, facts);
@@ -262,7 +268,7 @@ fn option(keeping: Keeping, facts: &KeepFacts, speeds: &Speeds) -> KeepOption {
         restore_seconds,
         back_seconds,
         needs,
-        costs: costs(keeping, total, facts),
+        costs: costs(keeping, total),
         refused,
     }
 }
@@ -272,7 +278,7 @@ fn parts(keeping: Keeping, facts: &KeepFacts) -> Vec<PlannedPart> {
         Keeping::Rename => Way::Rename,
         Keeping::Reflink => Way::Reflink,
         Keeping::Copy | Keeping::CopyElsewhere => Way::Copy,
-        Keeping::WalOnly => return Vec::new(),
+        Keeping::Standby | Keeping::WalOnly => return Vec::new(),
     };
     let chest = |part: &PartFacts| match (&facts.elsewhere, keeping) {
         (Some((directory, _)), Keeping::CopyElsewhere) => directory.join(match part.kind {
@@ -325,7 +331,10 @@ fn obstacles(keeping: Keeping, facts: &KeepFacts) -> Vec<String> {
                     found.push(format!("the way back could not be gone: {obstacle}"));
                 }
             }
-            Keeping::WalOnly => {}
+            Keeping::Standby | Keeping::WalOnly if !part.in_set => found.push(format!(
+                "{path} is of a tablespace that is not in the set, and would be written over: take a set that has it, or a way that keeps it"
+            )),
+            Keeping::Standby | Keeping::WalOnly => {}
         }
         if keeping == Keeping::Reflink && !part.reflink {
             found.push(format!("the file system of {path} can't share blocks between files"));
@@ -350,7 +359,7 @@ fn too_full(facts: &KeepFacts, needs: &BTreeMap<u64, u64>) -> Vec<String> {
     needs.iter().filter_map(short).collect()
 }
 
-fn costs(keeping: Keeping, total: u64, facts: &KeepFacts) -> Vec<String> {
+fn costs(keeping: Keeping, total: u64) -> Vec<String> {
     let texts: &[&str] = match keeping {
         Keeping::Rename => &[
             "the restore copies everything anew: no --delta",
@@ -363,6 +372,10 @@ fn costs(keeping: Keeping, total: u64, facts: &KeepFacts) -> Vec<String> {
         Keeping::CopyElsewhere => {
             &["a whole copy is written before the restore begins", "the way back copies everything again"]
         }
+        Keeping::Standby => &[
+            "no copy is made here: the standby is stopped right after production, and stays so until this is over",
+            "it serves as the copy only if it had received everything, and nobody lets it follow the recovered cluster",
+        ],
         Keeping::WalOnly => &[
             "no copy of the cluster: the way back is a restore and a replay to the end of its timeline",
             "what is in no WAL is lost: unlogged tables, logs, settings that were not saved",
@@ -371,9 +384,6 @@ fn costs(keeping: Keeping, total: u64, facts: &KeepFacts) -> Vec<String> {
     let mut costs: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
     if matches!(keeping, Keeping::Copy | Keeping::CopyElsewhere) {
         costs.push(format!("{total} bytes are copied"));
-    }
-    for part in facts.parts.iter().filter(|part| !part.in_set && keeping == Keeping::WalOnly) {
-        costs.push(format!("{} is not in the set: move it away by hand before the restore", part.from.display()));
     }
     costs
 }

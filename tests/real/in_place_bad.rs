@@ -211,6 +211,9 @@ fn what_starts_the_server_in_the_middle_is_told_and_nothing_is_overwritten_under
     let mut drill = it.recover_with(&settings, &["-p", PROBE, "-p", "how=copy", "--approve", "fence=main"]);
     assert_eq!(drill.run.open_gate().unwrap().0.id.as_str(), "overwrite", "{:?}", drill.told);
     assert!(production.join("postmaster.pid.stale").exists());
+    let findings = &drill.state("aim").result.as_ref().unwrap().findings;
+    let told = format!("repo1 lacks WAL on the way, {segment}: it is taken from another repository");
+    assert!(findings.iter().any(|finding| finding.holds && finding.what == told), "{told} is not in {findings:?}");
     // A manager that nobody asked.
     it.lab.start();
     it.lab.sql("INSERT INTO ledger VALUES (1000)");

@@ -28,6 +28,7 @@ case \"$(cat {mode}) $last\" in
 'nothing restore') echo 'P00 INFO: restore command end: completed successfully'; exit 0 ;;
 'half restore') {real} \"$@\"; rm -f {data}/global/pg_control; exit 0 ;;
 'other restore') {real} \"$@\"; cat {others}/global/pg_control > {data}/global/pg_control; exit 0 ;;
+'gap restore') {real} \"$@\"; rm -f {data}/base/5/2619; : > {data}/base/5/2618; exit 0 ;;
 'open restore') {real} \"$@\"; chmod 0777 {data}; exit 0 ;;
 'well check') echo 'P00 INFO: check command end: completed successfully'; exit 0 ;;
 esac
@@ -99,6 +100,10 @@ fn a_restore_that_only_says_it_was_done_is_found_out() {
     back(&it, &mut drill);
     held(&drill, "control", &["system_identifier"]);
     assert_eq!(drill.state("look").attempt, 0);
+    // A table's file is left out, another is cut: the server would start.
+    liar.says("gap");
+    back(&it, &mut drill);
+    held(&drill, "whole", &["files of the set are not there: base/5/2619", "of another size: base/5/2618 (0 bytes"]);
     // It ends with 0, and PostgreSQL with FATAL.
     liar.says("open");
     back(&it, &mut drill);

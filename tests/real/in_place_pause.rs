@@ -66,17 +66,25 @@ fn however_the_server_at_the_pause_ends_it_is_not_promoted_and_the_run_goes_on()
     assert_eq!(recovery.drill.steps_started("restore"), 1);
     recovery.assert_nothing_destroyed_twice();
     recovery.assert_transcript();
-    another_timeline(&lab, &recovery);
+    another_timeline(&lab, &recovery, target);
 }
 
 /// What was made on the timeline that was left is no part of production's own history any more.
-fn another_timeline(lab: &Lab, recovery: &Recovery<'_>) {
+fn another_timeline(lab: &Lab, recovery: &Recovery<'_>, target: Lsn) {
     let (set, name) = (format!("set={}", recovery.value("goal.set")), format!("target=name:{}", in_place::DISCARDED));
     let wish = ["-p", &set, "-p", &name, "-p", "exclusive=false", "--approve", "fence=main"];
     let output = in_place::run(lab, &wish);
     let said = kills::text(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(in_place::DISCARDED) && said.contains("timeline 2"), "{said}");
+    // Where the timeline was left a position behind is refused before a run begins; what would do is named.
+    let behind = format!("target={}", Lsn(target.0 + 4096));
+    let output = in_place::run(lab, &["-p", &behind, "-p", "timeline=1"]);
+    let said = kills::text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for word in ["where production's timeline 2 left it", "the nearest that works: -p target=0/", "pitr-side-by-side"] {
+        assert!(said.contains(word), "'{word}' is not in: {said}");
+    }
     assert_eq!(lab.sql("SELECT pg_is_in_recovery()"), "f");
 }
 

@@ -59,6 +59,8 @@ fn a_target_that_cannot_be_reached_is_refused_while_production_runs() {
         &["transaction 4000000", "target=latest"],
     );
 
+    a_transaction_gets_the_newest_set_before_it(&lab, &newest);
+
     // A gap in every repository and in production's own directory.
     let gap = lab.sql("SELECT pg_walfile_name(pg_current_wal_lsn())");
     lab.wait_archived();
@@ -73,6 +75,21 @@ fn a_target_that_cannot_be_reached_is_refused_while_production_runs() {
     says(&said, &["missing", &gap]);
     let said = refused(&lab, server, 1, &["-p", "target=latest"]);
     says(&said, &["missing", "exclusive=false"]);
+}
+
+/// Its place is found in the WAL, in production's own directory as well.
+fn a_transaction_gets_the_newest_set_before_it(lab: &Lab, set: &str) {
+    let mark = || lab.sql("INSERT INTO marks VALUES ('numbered') RETURNING pg_current_xact_id()");
+    let planned = |xid: &str| -> String {
+        let output = lab.run_lifeboat(&["plan", "pitr-in-place", "--json", "-p", &format!("target=xid:{xid}")]);
+        let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        plan["parameters"]["set"].as_str().unwrap_or_else(|| panic!("{plan}")).to_owned()
+    };
+    let before = mark();
+    in_place::backup(lab);
+    let behind = mark();
+    let newest = newest_set(lab);
+    assert_eq!((planned(&before), planned(&behind)), (set.to_owned(), newest));
 }
 
 fn newest_set(lab: &Lab) -> String {

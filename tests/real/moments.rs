@@ -14,7 +14,9 @@ use lifeboat::engine::postgres::PostgresPrograms;
 use lifeboat::engine::wal_source::{Cluster, WalSource};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 const MICROSECOND: TimeDelta = TimeDelta::microseconds(1);
 
@@ -322,6 +324,81 @@ fn a_prepared_transaction_counts_where_it_ends_and_its_name_counts_for_nothing()
 
 /// Segments of 1 MB, so that commits lie far apart, and of 128 MB, so that each is read in two pieces. The WAL lies in
 /// `pg_wal` alone: this cluster archives nothing.
+/// A session that is kept open: what is written to it is done at once.
+struct Session(std::process::Child);
+
+impl Session {
+    fn open(lab: &Lab) -> Session {
+        let mut psql = lab::as_owner(lab.marker.bin_directory.join("psql"));
+        psql.args(["-X", "-q", "-h", lab.layout.sockets().to_str().unwrap(), "-p", &lab.marker.port.to_string()]);
+        psql.args(["-U", "postgres", "-d", "shop"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        Session(psql.spawn().unwrap())
+    }
+
+    fn say(&mut self, text: &str) {
+        let input = self.0.stdin.as_mut().unwrap();
+        writeln!(input, "{text}").unwrap();
+        input.flush().unwrap();
+    }
+
+    fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn what_an_accident_locks_is_left_out_with_it_where_nobody_commits_meanwhile() {
+    let lab = lab::running();
+    lab.sql("CREATE TABLE one (i int); CREATE TABLE two (i int); CREATE TABLE three (i int)");
+    let xid = |text: &str| lab.sql(text).trim().parse::<u32>().unwrap();
+    let first = sell(&lab);
+    let plain = xid("BEGIN; DROP TABLE one; SELECT pg_current_xact_id(); COMMIT");
+    // its first record is by a subtransaction
+    let nested = xid("BEGIN; SAVEPOINT s; DROP TABLE two; RELEASE s; SELECT pg_current_xact_id(); COMMIT");
+    let mut session = Session::open(&lab);
+    session.say("BEGIN; DROP TABLE three; SELECT pg_advisory_xact_lock(9);");
+    lab::wait_until("the table is dropped", || {
+        lab.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == "1"
+    });
+    let three =
+        lab.sql("SELECT relation FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND locktype = 'relation' LIMIT 1");
+    let between = sell(&lab);
+    session.say("COMMIT;");
+    session.end();
+    let last = sell(&lab);
+    lab.wait_archived();
+    let (floor, _) = newest_set(&lab);
+    let mut moments = open(&lab, 1, floor, &[]).unwrap();
+    let range = moments.range();
+    for (number, kept) in [(plain, first.xid), (nested, plain)] {
+        let end = moments.find_xid(number, range.clone()).unwrap();
+        let before = moments.before_transaction(&end).unwrap();
+        assert!(!before.is_open && before.locked.is_empty(), "{before:?}");
+        assert!(before.moment.lsn_exclusive < end.start);
+        assert_eq!(before.moment.last_kept.unwrap().xid, kept);
+        assert_eq!(before.moment.first_discarded.unwrap().xid, number);
+        // no record of it, nor of its subtransaction, lies before: what it locks is written first
+        let earlier = range.start..before.moment.lsn_exclusive;
+        for number in [number, number + 1] {
+            assert!(
+                moments.first_record_of(number, earlier.clone()).is_err(),
+                "{number} at {}",
+                before.moment.lsn_exclusive
+            );
+        }
+    }
+    let behind = moments.find_xid(between.xid, range.clone()).unwrap().end;
+    let dropped = moments.neighbours(behind).unwrap().first_discarded.unwrap();
+    assert!(dropped.xid < between.xid && dropped.start < moments.find_xid(last.xid, range).unwrap().start);
+    let open = moments.before_transaction(&dropped).unwrap();
+    assert!(open.is_open && open.moment.lsn_exclusive == dropped.start, "{open:?}");
+    assert!(
+        open.locked.iter().any(|lock| lock.xid == dropped.xid && lock.relation.to_string() == three),
+        "{open:?} {three}"
+    );
+}
+
 #[test]
 fn other_segment_sizes_are_read_as_well() {
     let lab = lab::running();

@@ -5,44 +5,20 @@
 
 use crate::domain::inventory::{BackupSet, Database, Repository, Stanza};
 use crate::domain::lsn::Lsn;
-use crate::domain::wal::{SegmentSize, TimelineHistory, TimelineId, WalSegment};
+use crate::domain::wal::{Road, SegmentSize, TimelineHistory, TimelineId, WalSegment};
 use crate::engine::checks::archive::{self, Archived, archive_path, archived, index_of};
 use crate::engine::checks::{CheckError, CheckReport, Input, set_of, shown_bytes, wrong};
 use crate::planning::keeping::Speeds;
 use std::collections::BTreeMap;
 
-/// What recovery follows: timelines, oldest first, each with the first and last segment it can be used for.
-struct Road(Vec<(TimelineId, u64, u64)>);
+/// By place on the way: which segments of the archive can be used; of a place with several the newest timeline's.
+fn usable(road: &Road, archived: &Archived) -> BTreeMap<u64, WalSegment> {
+    archived.segments.iter().filter_map(|segment| Some((road.place(*segment)?, *segment))).collect()
+}
 
-impl Road {
-    fn along(history: &TimelineHistory, size: SegmentSize) -> Road {
-        let mut road = Vec::new();
-        let mut begin = 0;
-        for entry in &history.entries {
-            let switch = entry.switch.0 / size.bytes();
-            road.push((entry.parent, begin, switch));
-            begin = switch;
-        }
-        road.push((history.timeline, begin, u64::MAX));
-        Road(road)
-    }
-
-    /// By place: which segments of the archive can be used; of a place with several the newest timeline's.
-    fn usable(&self, archived: &Archived, size: SegmentSize) -> BTreeMap<u64, WalSegment> {
-        let mut usable = BTreeMap::new();
-        for (timeline, first, last) in &self.0 {
-            let own = archived.segments.iter().filter(|segment| segment.timeline == *timeline);
-            let placed = own.filter_map(|segment| Some((index_of(*segment, size)?, *segment)));
-            usable.extend(placed.filter(|(index, _)| (first..=last).contains(&index)));
-        }
-        usable
-    }
-
-    /// The timeline a segment at this place is looked for on first.
-    fn timeline_at(&self, index: u64) -> TimelineId {
-        let fitting = self.0.iter().rev().find(|(_, first, _)| *first <= index);
-        fitting.map_or(TimelineId(1), |(timeline, ..)| *timeline)
-    }
+/// The segment that is looked for first at a place.
+fn segment_at(road: &Road, place: u64) -> String {
+    road.at(place).next().map_or_else(|| format!("place {place}"), |segment| segment.to_string())
 }
 
 /// Places that nothing covers between `start` and `newest`, as ranges, ends included.
@@ -56,10 +32,6 @@ fn gaps(usable: &BTreeMap<u64, WalSegment>, start: u64, newest: u64) -> Vec<(u64
         expected = index + 1;
     }
     gaps
-}
-
-fn segment_at(index: u64, size: SegmentSize, timeline: TimelineId) -> WalSegment {
-    WalSegment::of(Lsn(index.saturating_mul(size.bytes())), size, timeline)
 }
 
 /// The archives of all repositories together: `restore_command` is written without `--repo`, so `archive-get` takes each
@@ -107,12 +79,28 @@ pub(super) fn segments_after(
 /// Replay in bytes a second, careful: one process, and random writes.
 const REPLAY: f64 = 40e6;
 
-/// How long a restore and a replay to the end take, roughly.
+/// How long a restore of the set and a replay to the newest archived segment take, roughly, in seconds.
+pub(super) fn seconds_to_the_end(
+    input: &Input<'_>,
+    stanza: &Stanza,
+    repository: &Repository,
+    set: &BackupSet,
+) -> Result<f64, CheckError> {
+    let size = archive::segment_size(repository, set).unwrap_or(SegmentSize::DEFAULT);
+    let segments = segments_after(input, stanza, repository, set)?;
+    Ok(seconds(set.database_bytes().0, segments.saturating_mul(size.bytes())))
+}
+
+fn seconds(set_bytes: u64, wal_bytes: u64) -> f64 {
+    (set_bytes as f64 / Speeds::default().restore + wal_bytes as f64 / REPLAY).max(1.0)
+}
+
+/// How long a restore and a replay to the end take, in words.
 fn about(set_bytes: u64, segments: u64, size: SegmentSize) -> String {
     let wal_bytes = segments.saturating_mul(size.bytes());
-    let seconds = set_bytes as f64 / Speeds::default().restore + wal_bytes as f64 / REPLAY;
+    let seconds = seconds(set_bytes, wal_bytes);
     let (set, wal) = (shown_bytes(set_bytes), shown_bytes(wal_bytes));
-    format!("{set} to restore and {segments} segments ({wal}) to replay, about {:.0} s", seconds.max(1.0))
+    format!("{set} to restore and {segments} segments ({wal}) to replay, about {seconds:.0} s")
 }
 
 /// WAL is there without a gap from the set's start to the newest archived segment on the way to a timeline.
@@ -135,7 +123,7 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
         return Ok(report);
     };
     let road = Road::along(&history, size);
-    let usable = road.usable(&all, size);
+    let usable = usable(&road, &all);
     let start = index_of(wal.start, size).unwrap_or(0);
     let Some((newest, segment)) = usable.range(start..).next_back().map(|(index, segment)| (*index, *segment)) else {
         let what = format!("no WAL from {} on is archived on timeline {}", wal.start, timeline.0);
@@ -147,7 +135,7 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
     report.put("about", about(set.database_bytes().0, newest - start + 1, size));
     let needed = needed(input.text("target")?, wal.stop, size);
     if let Some(needed) = needed.filter(|needed| *needed > newest) {
-        let wanted = segment_at(needed, size, road.timeline_at(needed));
+        let wanted = segment_at(&road, needed);
         report.bad(
             format!("the archive ends with {segment}, the target lies in {wanted} or behind it"),
             "Choose an earlier target, or wait until that segment is archived.",
@@ -155,8 +143,8 @@ pub(super) fn archive_covers_target(input: &Input<'_>) -> Result<CheckReport, Ch
     }
     let gaps = gaps(&usable, start, needed.map_or(newest, |needed| needed.min(newest)));
     for (first, last) in gaps.iter().take(5) {
-        let name = |index| segment_at(index, size, road.timeline_at(index));
-        let what = format!("WAL is missing: {} to {} ({} segments)", name(*first), name(*last), last - first + 1);
+        let (from, to) = (segment_at(&road, *first), segment_at(&road, *last));
+        let what = format!("WAL is missing: {from} to {to} ({} segments)", last - first + 1);
         report.bad(what, "Recovery ends there without an error. Choose a set behind the gap, or a target before it: an LSN, or immediate.");
     }
     if newest < index_of(wal.stop, size).unwrap_or(0) {
@@ -304,12 +292,12 @@ mod tests {
             "000000010000000100000004",
         ]);
         let road = Road::along(&TimelineHistory { timeline: TimelineId(1), entries: Vec::new() }, size);
-        let usable = road.usable(&archived, size);
+        let usable = usable(&road, &archived);
         assert_eq!(gaps(&usable, 0xFD, 0x104), [(0xFF, 0x100), (0x103, 0x103)]);
         assert_eq!(gaps(&usable, 0xFE, 0xFE), []);
         // the very first one missing is a gap as well
         assert_eq!(gaps(&usable, 0xFC, 0xFE), [(0xFC, 0xFC)]);
-        assert_eq!(segment_at(0x103, size, TimelineId(1)).to_string(), "000000010000000100000003");
+        assert_eq!(segment_at(&road, 0x103), "000000010000000100000003");
     }
 
     #[test]
@@ -318,7 +306,7 @@ mod tests {
         // timeline 2 forked off in segment 5 and is not what is followed
         let archived = archive(&["000000010000000000000004", "000000020000000000000005", "000000010000000000000006"]);
         let own = Road::along(&TimelineHistory { timeline: TimelineId(1), entries: Vec::new() }, size);
-        assert_eq!(gaps(&own.usable(&archived, size), 4, 6), [(5, 5)]);
+        assert_eq!(gaps(&usable(&own, &archived), 4, 6), [(5, 5)]);
     }
 
     #[test]
@@ -334,15 +322,14 @@ mod tests {
             "000000030000000000000007",
             "000000030000000000000008",
         ]);
-        let usable = road.usable(&archived, size);
+        let usable = usable(&road, &archived);
         let names: Vec<String> = usable.values().map(|segment| segment.to_string()).collect();
         assert_eq!(names[0], "000000010000000000000004");
         assert_eq!(names[3], "000000030000000000000007");
         assert_eq!(gaps(&usable, 4, 8), []);
-        assert_eq!(
-            (road.timeline_at(4), road.timeline_at(6), road.timeline_at(9)),
-            (TimelineId(1), TimelineId(2), TimelineId(3))
-        );
+        let asked = [4, 6, 9].map(|place| segment_at(&road, place));
+        let timelines = asked.each_ref().map(|name| &name[..8]);
+        assert_eq!(timelines, ["00000001", "00000002", "00000003"]);
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Where a recovery is to stop, worked out on the WAL that is there: an exact position, what it keeps and what it discards.
 
-use crate::domain::inventory::{BackupSet, Repository, Stanza};
+use crate::domain::inventory::{BackupSet, Repository, RepositoryKey, Stanza};
 use crate::domain::lsn::Lsn;
 use crate::domain::text::clean;
-use crate::domain::wal::TimelineId;
-use crate::domain::wal_marks::TransactionEnd;
+use crate::domain::wal::{TimelineId, WalSegment};
+use crate::domain::wal_marks::{LockedRelation, TransactionEnd};
 use crate::engine::checks::{CheckError, CheckReport, Input, set_of, wrong};
 use crate::engine::clock;
 use crate::engine::ground;
 use crate::engine::moments::{Moment, Moments, MomentsError};
+use crate::engine::placed::{self, WalAtHand};
 use crate::engine::wal_source::{Cluster, WalSource, saved_in};
 use crate::planning::selection::{self, Wish};
 use crate::planning::target::RecoveryTarget;
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What PostgreSQL is told, and what a person is.
@@ -24,6 +26,8 @@ struct Goal {
     first_discarded: Option<TransactionEnd>,
     /// What a person has to know of it.
     remark: Option<String>,
+    /// WAL that not every repository has, in words.
+    elsewhere: Vec<String>,
 }
 
 impl Goal {
@@ -34,12 +38,30 @@ impl Goal {
         });
         let (last_kept, first_discarded) = (moment.last_kept, moment.first_discarded);
         let value = moment.lsn_exclusive.to_string();
-        Goal { setting: LSN, value, inclusive: false, last_kept, first_discarded, remark }
+        let elsewhere = Vec::new();
+        Goal { setting: LSN, value, inclusive: false, last_kept, first_discarded, remark, elsewhere }
+    }
+
+    /// With a transaction that is open there and keeps these relations locked.
+    fn locking(mut self, xid: u32, locked: &BTreeSet<LockedRelation>) -> Goal {
+        if locked.is_empty() {
+            return self;
+        }
+        let each = locked.iter().take(5).map(|lock| format!("OID {} in database {}", lock.relation, lock.database));
+        let more = locked.len().checked_sub(5).filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+        let said = format!(
+            "others committed while transaction {xid} was open: it is open at the pause as well, and what it locked stays locked until promotion, even for reading: {}{}",
+            each.collect::<Vec<_>>().join(", "),
+            more.unwrap_or_default()
+        );
+        self.remark = Some(self.remark.map_or(said.clone(), |remark| format!("{remark}; {said}")));
+        self
     }
 
     /// Right behind the record that begins at `lsn`.
     fn behind(lsn: Lsn, last_kept: Option<TransactionEnd>, first_discarded: Option<TransactionEnd>) -> Goal {
-        Goal { setting: LSN, value: lsn.to_string(), inclusive: true, last_kept, first_discarded, remark: None }
+        let (remark, elsewhere) = (None, Vec::new());
+        Goal { setting: LSN, value: lsn.to_string(), inclusive: true, last_kept, first_discarded, remark, elsewhere }
     }
 }
 
@@ -88,8 +110,9 @@ pub(super) fn recovery_goal(input: &Input<'_>) -> Result<CheckReport, CheckError
     let target = target(input, moved)?;
     let mut report = CheckReport::default();
     let stanza = input.stanza(None, None)?;
+    std::fs::create_dir_all(safety).map_err(|source| CheckError::Io { path: safety.to_owned(), source })?;
     let (key, label) = if moved {
-        match chosen(input, &stanza, &target, timeline) {
+        match chosen(input, &stanza, &target, timeline, safety) {
             Ok(chosen) => chosen,
             Err(refusal) => {
                 report.bad(refusal.to_string(), "Choose another target.");
@@ -123,12 +146,21 @@ fn chosen(
     stanza: &Stanza,
     target: &RecoveryTarget,
     timeline: TimelineId,
+    safety: &Path,
 ) -> Result<SetPlace, selection::Refusal> {
     let mut wish = Wish::new(target.clone());
     wish.timeline = Some(timeline);
     wish.production_timeline = Some(timeline);
     let histories = ground::histories(&input.around.pgbackrest, stanza);
-    let choice = selection::choose(stanza, &wish, &histories)?;
+    let around = input.around;
+    let at_hand = WalAtHand {
+        pgbackrest: &around.pgbackrest,
+        postgres: &around.postgres,
+        environment: &around.environment,
+        directories: &[saved_in(safety)],
+        below: safety,
+    };
+    let choice = placed::choose(stanza, &wish, &histories, &at_hand)?;
     Ok((choice.repository, choice.set))
 }
 
@@ -156,10 +188,47 @@ fn worked_out(
     let around = input.around;
     let source = WalSource::open(&around.pgbackrest, stanza, cluster, &[saved_in(safety)])
         .map_err(|error| refused(error.to_string(), "Look at the repositories."))?;
-    std::fs::create_dir_all(safety)
-        .map_err(|error| refused(format!("{}: {error}", safety.display()), "Make room or rights there."))?;
     let mut moments = Moments::open(&source, &around.postgres, &around.environment, safety, timeline, lsn.stop)?;
-    goal(&mut moments, target)
+    let mut goal = goal(&mut moments, target)?;
+    goal.elsewhere = elsewhere(&source, stanza, timeline, lsn.stop, Lsn::parse(&goal.value).unwrap_or(lsn.stop));
+    Ok(goal)
+}
+
+/// What of the WAL up to the target is not in every repository: a gap in one of them does no harm while another has it.
+fn elsewhere(source: &WalSource, stanza: &Stanza, timeline: TimelineId, from: Lsn, to: Lsn) -> Vec<String> {
+    let Ok(way) = source.way(timeline, from) else { return Vec::new() };
+    let last = way.road.place_of(to);
+    let needed: Vec<WalSegment> = way
+        .segments
+        .into_iter()
+        .filter(|segment| way.road.place(*segment).is_some_and(|place| place <= last))
+        .collect();
+    let keys = |segment: &WalSegment| -> Vec<RepositoryKey> {
+        let copies = source.catalog().segments.get(segment);
+        copies.into_iter().flatten().map(|copy| copy.repository).collect()
+    };
+    let some = |found: &[WalSegment]| match found {
+        [only] => only.to_string(),
+        [first, .., last] => format!("{} segments between {first} and {last}", found.len()),
+        [] => String::new(),
+    };
+    let mut said = Vec::new();
+    for repository in stanza.repositories.iter().filter(|repository| repository.was_read()) {
+        let lacks = |segment: &&WalSegment| {
+            let keys = keys(segment);
+            !keys.is_empty() && !keys.contains(&repository.key)
+        };
+        let lacking: Vec<WalSegment> = needed.iter().filter(lacks).copied().collect();
+        if !lacking.is_empty() {
+            let name = repository.key.name();
+            said.push(format!("{name} lacks WAL on the way, {}: it is taken from another repository", some(&lacking)));
+        }
+    }
+    let saved: Vec<WalSegment> = needed.iter().filter(|segment| keys(segment).is_empty()).copied().collect();
+    if !saved.is_empty() {
+        said.push(format!("no repository has {}: it is taken from what was saved", some(&saved)));
+    }
+    said
 }
 
 fn goal(moments: &mut Moments, target: &RecoveryTarget) -> Result<Goal, Refused> {
@@ -170,9 +239,10 @@ fn goal(moments: &mut Moments, target: &RecoveryTarget) -> Result<Goal, Refused>
             let moment = moments.neighbours(all.start)?;
             let (last_kept, first_discarded) = (moment.last_kept, moment.first_discarded);
             let value = "immediate".to_owned();
-            Ok(Goal { setting: "recovery_target", value, inclusive: true, last_kept, first_discarded, remark: None })
+            let goal = Goal::behind(all.start, last_kept, first_discarded);
+            Ok(Goal { setting: "recovery_target", value, ..goal })
         }
-        RecoveryTarget::Time { at, exclusive } => Ok(Goal::before(moments.resolve_time(*at, !exclusive)?)),
+        RecoveryTarget::Time { at, exclusive } => time(moments, *at, !exclusive),
         RecoveryTarget::Lsn { lsn, exclusive } => {
             let last = moments.last_record()?;
             if last.start < *lsn {
@@ -221,25 +291,31 @@ fn latest(moments: &mut Moments) -> Result<Goal, Refused> {
     Ok(Goal::behind(last.start, last.last_commit, None))
 }
 
-/// Before a transaction: before its first record where nobody else commits in between, since then none of its locks is held
-/// at the pause; else before its end.
+/// Between the last commit that a time keeps and the first that it discards: before that one's first record where nobody
+/// else commits in between, since then none of its locks is held at the pause; else where PostgreSQL would stop.
+fn time(moments: &mut Moments, at: DateTime<Utc>, inclusive: bool) -> Result<Goal, Refused> {
+    let moment = moments.resolve_time(at, inclusive)?;
+    let Some(first) = moment.first_discarded else { return Ok(Goal::before(moment)) };
+    let before = moments.before_transaction(&first)?;
+    if !before.is_open && before.moment.lsn_exclusive < moment.lsn_exclusive {
+        return Ok(Goal::before(Moment { clock_went_back: moment.clock_went_back, ..before.moment }));
+    }
+    Ok(Goal::before(moment).locking(first.xid, &before.locked))
+}
+
+/// Before a transaction: before its first record where nobody else commits in between, else before its end.
 fn transaction(moments: &mut Moments, xid: u32, exclusive: bool) -> Result<Goal, Refused> {
-    let all = moments.range();
-    let end = moments.find_xid(xid, all.clone())?;
+    let end = moments.find_xid(xid, moments.range())?;
     if !exclusive {
         return Ok(Goal::before(moments.neighbours(end.end)?));
     }
-    let at_end = moments.neighbours(end.start)?;
-    if let Ok(first) = moments.first_record_of(xid, all.start..end.start)
-        && let Ok(at_first) = moments.neighbours(first)
-        && at_first.last_kept == at_end.last_kept
-    {
-        return Ok(Goal::before(at_first));
+    let before = moments.before_transaction(&end)?;
+    let mut goal = Goal::before(before.moment).locking(xid, &before.locked);
+    if before.is_open {
+        goal.remark.get_or_insert_with(|| {
+            format!("others committed while transaction {xid} was open: it is open at the pause as well, and rows it changed are as they were before it")
+        });
     }
-    let mut goal = Goal::before(at_end);
-    goal.remark.get_or_insert_with(|| {
-        format!("others committed while transaction {xid} was open: it is open at the pause as well, and what it changed stays locked until promotion")
-    });
     Ok(goal)
 }
 
@@ -268,6 +344,7 @@ fn told(
     if let Some(remark) = &goal.remark {
         report.good(remark);
     }
+    goal.elsewhere.iter().for_each(|said| report.good(said));
     report.put("setting", goal.setting);
     report.put("value", &goal.value);
     report.put("inclusive", if goal.inclusive { "on" } else { "off" });

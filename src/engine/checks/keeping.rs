@@ -1,7 +1,8 @@
 //! How the old cluster can be kept, and what that costs.
 
 use crate::domain::inventory::BackupSet;
-use crate::engine::checks::{CheckError, CheckReport, Input, set_of, shown_bytes, wrong};
+use crate::domain::text::clean;
+use crate::engine::checks::{CheckError, CheckReport, Input, coverage, set_of, shown_bytes, wrong};
 use crate::engine::kept::{self, SetToRestore};
 use crate::planning::keeping::{KeepOption, KeepPlan, Keeping, RestoreKind, Speeds, keep_plan};
 use std::path::{Path, PathBuf};
@@ -9,25 +10,30 @@ use std::path::{Path, PathBuf};
 /// The argument that leaves the choice to the plan.
 const RECOMMENDED: &str = "best";
 
+/// The argument that names no place.
+const BESIDE: &str = "beside";
+
 /// Works out every way to keep the old cluster, and chooses: `how` is a way's word, or `best`.
 pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let data = input.path("data-directory")?;
     let how = input.text("how")?;
     let elsewhere = match input.text("kept")? {
-        "beside" => None,
+        BESIDE => None,
+        // another host's: a name for people
+        _ if how == Keeping::Standby.word() => None,
         _ => Some(input.path("kept")?.to_owned()),
     };
     let keeping = match how {
         RECOMMENDED => None,
         word => Some(Keeping::of_word(word).ok_or_else(|| {
-            wrong("how", word, "a way to keep is needed: best, rename, reflink, copy, elsewhere or none")
+            wrong("how", word, "a way to keep is needed: best, rename, reflink, copy, elsewhere, standby or none")
         })?),
     };
     let key = input.repository_key()?;
     let stanza = input.stanza(Some(input.text("set")?), Some(key.0))?;
-    let (_, set) = set_of(&stanza, key, input.label()?)?;
+    let (repository, set) = set_of(&stanza, key, input.label()?)?;
     let left = left_tablespaces(set, input.around.postgres.major());
-    let set = to_restore(set)?;
+    let (backup, set) = (set, to_restore(set)?);
     let mut report = CheckReport::default();
     report.put("set-bytes", set.bytes);
     let oids: Vec<String> = set.tablespaces.iter().map(ToString::to_string).collect();
@@ -35,6 +41,11 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
     if is_lost(data)? {
         report.put("restore", "fresh");
         nothing(data, &left, &mut report);
+        return Ok(report);
+    }
+    if kept::is_unfinished_restore(data) {
+        report.put("restore", "delta");
+        nothing(data, &[], &mut report);
         return Ok(report);
     }
     let Some(run) = &input.around.run else {
@@ -46,7 +57,28 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
         kept::survey(run, data, &set, place.as_deref()).map_err(|error| CheckError::NotThere(error.to_string()))?;
     let bytes: u64 = facts.parts.iter().map(|part| part.bytes).sum();
     choose(&keep_plan(&facts, &Speeds::default()), keeping, bytes, &mut report);
+    match keeping {
+        Some(Keeping::Standby) => standby(input.text("kept")?, &mut report),
+        Some(Keeping::WalOnly) => {
+            let seconds = coverage::seconds_to_the_end(input, &stanza, repository, backup)?;
+            report.put("way-back", Keeping::WalOnly.way_back(Some(seconds)));
+        }
+        _ => {}
+    }
     Ok(report)
+}
+
+/// The copy is a standby that only people can reach.
+fn standby(place: &str, report: &mut CheckReport) {
+    if place == BESIDE {
+        report.bad(
+            "'standby' does not say which standby is the copy",
+            "Name it for those who will need it: -p how=standby -p kept=HOST:DIRECTORY.",
+        );
+        return;
+    }
+    report.put("kept", clean(place));
+    report.put("way-back", format!("{} ({})", Keeping::Standby.way_back(None), clean(place)));
 }
 
 fn to_restore(set: &BackupSet) -> Result<SetToRestore, CheckError> {
@@ -88,11 +120,18 @@ fn nothing(data: &Path, left: &[PathBuf], report: &mut CheckReport) {
             ),
         );
     }
-    report.good(format!("{} is empty or not there: there is no cluster to keep", data.display()));
+    let shown = data.display();
+    report.good(if kept::is_unfinished_restore(data) {
+        format!("{shown} holds an unfinished restore: there is no cluster to keep, and --delta keeps what was copied")
+    } else {
+        format!("{shown} is empty or not there: there is no cluster to keep")
+    });
     report.put("how", "nothing");
     report.put("kept", "none");
     report.put("bytes", 0);
     report.put("way-back", "there is no cluster to go back to");
+    report.put("cost", "nothing is kept");
+    report.put("others", "none: there is nothing to keep");
 }
 
 fn choose(plan: &KeepPlan, wanted: Option<Keeping>, bytes: u64, report: &mut CheckReport) {
@@ -111,11 +150,11 @@ fn choose(plan: &KeepPlan, wanted: Option<Keeping>, bytes: u64, report: &mut Che
             ),
             None => (
                 "no way to keep the old cluster is open".to_owned(),
-                "Make room, name a directory on another file system, or take a stopped standby as the copy. Going on without a copy has to be said: how = none.",
+                "Make room, name a directory on another file system (-p kept=DIRECTORY), or take a standby as the copy (-p how=standby -p kept=HOST:DIRECTORY). Going on without a copy has to be said: -p how=none.",
             ),
         };
         report.bad(what, remedy);
-        none(report);
+        none(plan, report);
         return;
     };
     if !option.is_open() {
@@ -128,15 +167,38 @@ fn choose(plan: &KeepPlan, wanted: Option<Keeping>, bytes: u64, report: &mut Che
     report.put("kept", home.display());
     report.put("bytes", bytes);
     report.put("way-back", option.keeping.way_back(option.back_seconds));
+    report.put("cost", format!("about {:.0} s; {}", option.keep_seconds.max(1.0), option.costs.join("; ")));
+    report.put("others", others(plan, Some(option.keeping)));
     report.put("restore", if option.restore == RestoreKind::Delta { "delta" } else { "fresh" });
 }
 
-fn none(report: &mut CheckReport) {
+/// The ways that were not taken, each with what it takes, in few words.
+fn others(plan: &KeepPlan, taken: Option<Keeping>) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for option in plan.options.iter().filter(|option| Some(option.keeping) != taken) {
+        let word = option.keeping.word();
+        let needs: u64 = option.needs.values().sum();
+        said.push(match (option.is_open(), option.keeping) {
+            (false, _) => format!("{word}: not possible"),
+            (_, Keeping::Standby) => format!("{word}: one that is stopped is the copy (-p kept=HOST:DIRECTORY)"),
+            (_, Keeping::WalOnly) => format!("{word}: only WAL is saved, and the way back is a replay"),
+            _ => format!("{word}: about {:.0} s, {} of room", option.keep_seconds.max(1.0), shown_bytes(needs)),
+        });
+    }
+    if plan.options.iter().all(|option| option.keeping != Keeping::CopyElsewhere) {
+        said.push("elsewhere: a copy on another file system (-p kept=DIRECTORY)".to_owned());
+    }
+    said.join("; ")
+}
+
+fn none(plan: &KeepPlan, report: &mut CheckReport) {
     report.put("how", "none");
     report.put("kept", "none");
     report.put("bytes", 0);
     report.put("way-back", Keeping::WalOnly.way_back(None));
     report.put("restore", "delta");
+    report.put("cost", "nothing is kept");
+    report.put("others", others(plan, None));
 }
 
 /// A way with what it takes and costs, in one line.
@@ -201,7 +263,14 @@ mod tests {
         assert!(!chosen(&full, Some(Keeping::Rename)).holds());
         assert!(!chosen(&plan(5000, Some("it is a mount point")), Some(Keeping::Copy)).holds());
         assert!(!chosen(&full, Some(Keeping::CopyElsewhere)).holds());
+        assert!(best.captures["others"].contains("elsewhere: a copy on another file system"), "{best:?}");
         // said in so many words
+        let mut named = chosen(&full, Some(Keeping::Standby));
+        standby("db2:/srv/main", &mut named);
+        assert!(named.holds() && named.captures["kept"] == "db2:/srv/main", "{named:?}");
+        assert!(named.captures["way-back"].contains("db2:/srv/main"), "{named:?}");
+        standby("beside", &mut named);
+        assert!(!named.holds());
         let none = chosen(&full, Some(Keeping::WalOnly));
         assert!(none.holds() && none.captures["way-back"].contains("replay"), "{none:?}");
     }

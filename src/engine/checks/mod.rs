@@ -19,6 +19,7 @@ mod keeping;
 mod let_go;
 mod manager;
 mod production;
+mod restored;
 mod server;
 mod tablespaces;
 mod versions;
@@ -149,6 +150,7 @@ pub fn run(
         "production-baseline" => production::baseline(&input),
         "production-untouched" => production::untouched(&input),
         "recovery-hazards" => hazards::recovery_hazards(&input),
+        "restored-files" => restored::restored_files(&input),
         "room-to-keep" => keeping::room_to_keep(&input),
         "safe-redo-start" => forward::safe_redo_start(&input),
         "settings-compared" => compared::settings_compared(&input),

@@ -31,7 +31,7 @@ mod survey;
 pub use control::DISARMED;
 pub use keep::{Kept, keep, keep_parts};
 pub use put_back::{PutBack, put_back};
-pub use ready::make_ready;
+pub use ready::{is_unfinished_restore, make_ready};
 pub use record::{KeptState, LinkOut, RECORD, Record, RecordedPart, newest_record, read_record, run_of};
 pub use remove::remove_kept;
 pub use survey::{SetToRestore, home_of, kept_bytes, survey};

@@ -40,6 +40,14 @@ pub fn make_ready(data_directory: &Path) -> Result<&'static str, KeptError> {
     Ok("empty, made ready")
 }
 
+/// A restore that was cut short: pgBackRest's own list is there, and no control file, which it writes last. It can't be
+/// started, and nothing of an older cluster is left in it that could be kept.
+#[must_use]
+pub fn is_unfinished_restore(data_directory: &Path) -> bool {
+    let there = |name: &str| data_directory.join(name).symlink_metadata().is_ok();
+    there(RESTORE_MARK) && !there("global/pg_control")
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -52,6 +60,11 @@ mod tests {
         assert_eq!(make_ready(&data).unwrap(), "empty, made ready");
         assert_eq!(fs::read(data.join(RESTORE_MARK)).unwrap(), b"");
         assert_eq!(make_ready(&data).unwrap(), "an unfinished restore, to be completed");
+        assert!(is_unfinished_restore(&data));
+        fs::create_dir(data.join("global")).unwrap();
+        fs::write(data.join("global/pg_control"), "").unwrap();
+        assert!(!is_unfinished_restore(&data), "a cluster with a file of that name");
+        fs::remove_dir_all(data.join("global")).unwrap();
         fs::remove_file(data.join(RESTORE_MARK)).unwrap();
         fs::write(data.join("holiday.jpg"), "x").unwrap();
         assert!(make_ready(&data).unwrap_err().to_string().contains("neither a cluster"));

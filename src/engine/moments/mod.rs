@@ -6,12 +6,14 @@
 //! transaction, commit or abort, whose time is at the target or behind it (exclusive), or behind it (inclusive). That
 //! record's position, as an *exclusive* LSN target, gives the same state, and unlike the time means one place only.
 
+mod begin;
 mod error;
 mod reader;
 mod search;
 #[cfg(test)]
 mod tests;
 
+pub use begin::BeforeTransaction;
 pub use error::MomentsError;
 
 use crate::domain::lsn::Lsn;
@@ -125,6 +127,14 @@ impl Moments {
         let last_kept = self.last_before(lsn, |end| end.outcome == Outcome::Commit)?;
         let first_discarded = self.first_from(lsn, self.end, |end| end.outcome == Outcome::Commit)?;
         Ok(Moment { lsn_exclusive: lsn, last_kept, first_discarded, clock_went_back: false })
+    }
+
+    /// The first end of a transaction in the range; `None` where none ends in it.
+    ///
+    /// # Errors
+    /// Why the WAL can't be read.
+    pub fn first_end(&mut self) -> Result<Option<TransactionEnd>, MomentsError> {
+        self.first_from(self.floor, self.end, |_| true)
     }
 
     /// The last whole record, of whatever kind.

@@ -3,6 +3,7 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::{Road, SegmentSize, TimelineId, WalSegment};
 use crate::domain::wal_marks::{PAGE_BYTES, RecordLine, continued_to};
+use crate::domain::wal_page::HEADER_BYTES;
 use crate::engine::ask::{self, Question};
 use crate::engine::moments::MomentsError;
 use crate::engine::postgres::PostgresPrograms;
@@ -148,6 +149,24 @@ impl Reader {
         Some(end)
     }
 
+    /// Ends the WAL behind a place: `pg_waldump` (to 15 at least) waits five seconds for a segment that is not there, and
+    /// reads no further at one that still holds older WAL, as a recycled one does.
+    fn close(&self, place: u64) -> Result<(), MomentsError> {
+        let (last, behind) = (self.path(place), self.path(place + 1));
+        if behind.exists() {
+            return Ok(());
+        }
+        let mut header = [0; HEADER_BYTES];
+        let read = File::open(&last).and_then(|file| file.read_exact_at(&mut header, 0));
+        read.map_err(|source| failed(last, "reading its first page", source))?;
+        let made = File::options().write(true).create_new(true).mode(0o600).open(&behind);
+        let written = made.and_then(|file| {
+            file.write_all_at(&header, 0)?;
+            file.set_len(self.size().bytes())
+        });
+        written.map_err(|source| failed(behind, "writing the end of the WAL", source))
+    }
+
     /// Puts the segment of a place into the folder, where it is not there yet.
     fn fetch(&mut self, place: u64) -> Result<(), MomentsError> {
         if self.fetched.contains(&place) {
@@ -235,11 +254,17 @@ impl Pieces for Reader {
         let place = self.road.place_of(range.start);
         self.fetch(place)?;
         let end = self.end(range.end);
+        let last = end.map_or(place, |end| self.road.place_of(end));
+        for place in [place, last] {
+            if self.segments.contains_key(&place) && !self.segments.contains_key(&(place + 1)) {
+                self.fetch(place)?;
+                self.close(place)?;
+            }
+        }
         let answer = ask::ask(&self.question(range.start, end, arguments))?;
         // no record begins in the range: what came before it reaches over it, or the rest of the segment is empty
         let nothing = answer.stderr.contains("could not find a valid record after");
         // in the last segment the WAL may end anywhere; what was read beyond the range may reach into it
-        let last = end.map_or(place, |end| self.road.place_of(end));
         let may_end = nothing || [place, last].iter().any(|place| !self.segments.contains_key(&(place + 1)));
         if answer.code > 1 || answer.code == 1 && !may_end {
             return Err(MomentsError::Unreadable { from: range.start, said: answer.stderr });

@@ -83,6 +83,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("production-baseline", &["production", "stanza"]),
         ("production-untouched", &["production", "stanza", "baseline"]),
         ("recovery-hazards", &["data-directory", "config-file"]),
+        ("restored-files", &["data-directory", "stanza", "repository", "set"]),
         ("room-to-keep", &["data-directory", "kept", "how", "stanza", "repository", "set"]),
         ("safe-redo-start", &["data-directory", "timeline", "stanza", "folder"]),
         ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),

@@ -67,6 +67,8 @@ fn nothing_is_recommended_that_has_no_way_back() {
     let last = plan.options.last().unwrap();
     assert!(last.keeping == Keeping::WalOnly && last.is_open() && last.back_seconds.is_none());
     assert!(last.costs[0].contains("no copy"));
+    let standby = of(&plan, Keeping::Standby);
+    assert!(standby.is_open() && standby.back_seconds.is_none() && standby.costs[0].contains("no copy is made here"));
     assert!(of(&plan, Keeping::Rename).refused[0].contains("0 bytes free, 2147483648 are needed"));
 }
 
@@ -77,7 +79,10 @@ fn a_tablespace_that_the_set_does_not_have_is_renamed_in_every_way() {
     let plan = keep_plan(&facts, &Speeds::default());
     let copy = of(&plan, Keeping::Copy);
     assert_eq!((copy.parts[0].way, copy.parts[1].way), (Way::Copy, Way::Rename));
-    assert!(of(&plan, Keeping::WalOnly).costs.iter().any(|cost| cost.contains("/ts/PG_15 is not in the set")));
+    // where nothing is kept it would be written over
+    for keeping in [Keeping::Standby, Keeping::WalOnly] {
+        assert!(of(&plan, keeping).refused[0].contains("/ts/PG_15 is of a tablespace that is not in the set"));
+    }
 }
 
 #[test]

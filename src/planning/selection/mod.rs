@@ -129,7 +129,7 @@ pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories) -> Result<Cho
     let blind = matches!(wish.target, RecoveryTarget::Xid { .. } | RecoveryTarget::Name { .. });
     if blind && !named && fit.len() > 1 {
         let sets = fit.iter().map(|(candidate, _)| (candidate.place(), candidate.set.stop())).collect();
-        return Err(Refusal::NeedsSet { target: wish.target.clone(), sets });
+        return Err(Refusal::NeedsSet { target: wish.target.clone(), sets, looked: None });
     }
     let Some(((first, judged), others)) = fit.split_first() else {
         let nearest = nearest(stanza, wish, histories, &unfit);
@@ -147,6 +147,28 @@ pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories) -> Result<Cho
         alternatives: others.iter().map(|(candidate, _)| candidate.place()).collect(),
         pgbackrest: pgbackrest_choice(stanza, wish.repository, &wish.target),
     })
+}
+
+/// A position on an ancestor of production's timeline behind the place where production left it is none of its own past:
+/// a recovery there would bring the discarded commits back and throw away those that were made since. To the end of that
+/// timeline (`latest`) it is the way back from a recovery, and has to be asked for in so many words.
+///
+/// # Errors
+/// [`Refusal::Left`].
+pub fn lies_in_history(wish: &Wish, histories: &Histories) -> Result<(), Refusal> {
+    let (RecoveryTarget::Lsn { lsn, .. }, Some(wanted), Some(production)) =
+        (&wish.target, wish.timeline, wish.production_timeline)
+    else {
+        return Ok(());
+    };
+    let mut of_production = histories.values().filter_map(|files| files.get(&production));
+    let mut entries = of_production.next().into_iter().flat_map(|history| &history.entries);
+    match entries.find(|entry| entry.parent == wanted) {
+        Some(left) if *lsn > left.switch => {
+            Err(Refusal::Left { lsn: *lsn, timeline: wanted, production, switch: left.switch })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Along one history a later stop means less to replay. Times are whole seconds: positions decide within one.

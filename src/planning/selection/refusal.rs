@@ -2,6 +2,8 @@
 
 use crate::domain::inventory::{RepositoryKey, Stanza, SystemId};
 use crate::domain::label::BackupLabel;
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::TimelineId;
 use crate::planning::selection::{Histories, Place, Unfit, Wish, choose};
 use crate::planning::target::{RecoveryTarget, show};
 use chrono::{DateTime, Utc};
@@ -92,13 +94,34 @@ pub enum Refusal {
     /// The target can't be compared with a set.
     #[error(
         "nothing in the inventory says which set comes before {target}, and pgBackRest would blindly take the \
-         newest: name a set that ended before it, or use its LSN or time:{}", stops(.sets)
+         newest{}: name a set that ended before it with -p set=…, or use its LSN or time:{}",
+        looked_words(.looked), stops(.sets)
     )]
     NeedsSet {
         /// The target.
         target: RecoveryTarget,
         /// Those there are with their ends, the newest first.
         sets: Vec<(Place, DateTime<Utc>)>,
+        /// What came of looking for it in the WAL, where that was done.
+        looked: Option<String>,
+    },
+    /// The position is on a timeline that production has left before.
+    #[error(
+        "{lsn} lies on timeline {timeline} behind {switch}, where production's timeline {production} left it: it is no \
+         part of production's past, and everything committed on timeline {production} would be lost\
+         \n  the nearest that works: -p target={switch} -p timeline={timeline}; or a target along timeline {production}\
+         \n  to get at what was discarded there: pitr-side-by-side with -p timeline={timeline}, production goes on; \
+         to take all of it back: -p target=latest -p timeline={timeline}"
+    )]
+    Left {
+        /// The position.
+        lsn: Lsn,
+        /// The timeline it is looked for on.
+        timeline: TimelineId,
+        /// Production's.
+        production: TimelineId,
+        /// Where the one was left.
+        switch: Lsn,
     },
 }
 
@@ -144,6 +167,10 @@ fn unfit_words(unfit: &[(Place, Unfit)]) -> String {
         lines += &format!("\n  and {} older sets", unfit.len() - NAMED);
     }
     lines
+}
+
+fn looked_words(looked: &Option<String>) -> String {
+    looked.as_ref().map(|looked| format!(" (looked for in the WAL: {looked})")).unwrap_or_default()
 }
 
 fn stops(sets: &[(Place, DateTime<Utc>)]) -> String {

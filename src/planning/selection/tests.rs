@@ -320,3 +320,30 @@ fn a_set_must_be_an_ancestor_of_the_timeline() {
     let unknown = choose(&stanza, &named, &Histories::new()).unwrap_err().to_string();
     assert!(unknown.contains("without 00000002.history nobody can tell"), "{unknown}");
 }
+
+#[test]
+fn a_position_behind_where_production_left_a_timeline_is_none_of_its_past() {
+    let history = |timeline, text: &str| TimelineHistory::parse(TimelineId(timeline), text).unwrap();
+    let files = BTreeMap::from([
+        (TimelineId(2), history(2, "1\t0/5000100\tx\n")),
+        // left behind by a drill: production never was on it
+        (TimelineId(3), history(3, "1\t0/4000000\tx\n")),
+    ]);
+    let histories = Histories::from([(RepositoryKey(2), files)]);
+    let on = |timeline, production, target: &str| {
+        let wish = Wish { timeline: Some(TimelineId(timeline)), ..to_lsn(target) };
+        lies_in_history(&Wish { production_timeline: Some(TimelineId(production)), ..wish }, &histories)
+    };
+    let said = on(1, 2, "0/5000101").unwrap_err().to_string();
+    for word in ["timeline 1 behind 0/5000100", "-p target=0/5000100 -p timeline=1", "pitr-side-by-side"] {
+        assert!(said.contains(word), "{said}");
+    }
+    for (timeline, production, target) in
+        [(1, 2, "0/5000100"), (2, 2, "0/9000000"), (1, 1, "0/9000000"), (1, 4, "0/9000000")]
+    {
+        assert_eq!(on(timeline, production, target), Ok(()), "{timeline} {production} {target}");
+    }
+    // to its end it is the way back from a recovery
+    let latest = Wish { timeline: Some(TimelineId(1)), ..Wish::new(RecoveryTarget::Latest) };
+    assert_eq!(lies_in_history(&Wish { production_timeline: Some(TimelineId(2)), ..latest }, &histories), Ok(()));
+}

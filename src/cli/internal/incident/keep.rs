@@ -28,16 +28,21 @@ pub(super) fn keep(
 ) -> anyhow::Result<()> {
     if how == "nothing" {
         // what was found before has to be so still
-        if data_directory.join("PG_VERSION").symlink_metadata().is_ok() {
+        let is_cluster = data_directory.join("PG_VERSION").symlink_metadata().is_ok();
+        if is_cluster && !kept::is_unfinished_restore(data_directory) {
             bail!("{} holds a cluster: look again at how it is to be kept", data_directory.display());
         }
         return nothing_kept("nothing", "there was no cluster to keep", told);
     }
     let keeping = Keeping::of_word(how).ok_or_else(|| {
-        anyhow!("'{}' is no way to keep a cluster: rename, reflink, copy, elsewhere, none", clean(how))
+        anyhow!("'{}' is no way to keep a cluster: rename, reflink, copy, elsewhere, standby, none", clean(how))
     })?;
     if keeping == Keeping::WalOnly {
         return nothing_kept(how, &keeping.way_back(None), told);
+    }
+    if keeping == Keeping::Standby {
+        // its name is for people: nothing of it is here
+        return without_copy(how, &home.display().to_string(), &keeping.way_back(None), told);
     }
     let (parts, back) = match known_parts(run, home)? {
         Some(parts) => (parts, None),
@@ -72,8 +77,12 @@ pub(super) fn keep(
 }
 
 fn nothing_kept(how: &str, way_back: &str, told: &mut Told) -> anyhow::Result<()> {
+    without_copy(how, "none", way_back, told)
+}
+
+fn without_copy(how: &str, kept_at: &str, way_back: &str, told: &mut Told) -> anyhow::Result<()> {
     for (name, value) in
-        [("how", how), ("kept-at", "none"), ("record", "none"), ("kept-bytes", "0"), ("way-back", way_back)]
+        [("how", how), ("kept-at", kept_at), ("record", "none"), ("kept-bytes", "0"), ("way-back", way_back)]
     {
         told.say(name, value);
     }
@@ -109,6 +118,9 @@ fn planned_parts(
 }
 
 pub(super) fn home_of(record: &Path) -> anyhow::Result<&Path> {
+    if record == Path::new("none") {
+        bail!("nothing was kept here, and there is nothing to bring back: no copy was made, or there was no cluster");
+    }
     if record.file_name() != Some(RECORD.as_ref()) {
         bail!("{} is no record of a kept cluster: its name would be {RECORD}", record.display());
     }

@@ -1,0 +1,117 @@
+//! The backup set for a transaction: the inventory can't say which sets ended before it, the WAL can.
+//!
+//! pgBackRest takes the newest set for such a target, and where the transaction ended before that one recovery fails at its
+//! very end. Here the end of the transaction is looked for in the WAL, and the newest set before it is taken.
+
+use crate::domain::inventory::{RepositoryKey, Stanza};
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::TimelineId;
+use crate::domain::wal_marks::TransactionEnd;
+use crate::engine::moments::{Moments, MomentsError};
+use crate::engine::pgbackrest::Pgbackrest;
+use crate::engine::postgres::PostgresPrograms;
+use crate::engine::wal_source::{Cluster, WalSource};
+use crate::planning::selection::{self, Choice, Histories, Place, Refusal, Wish};
+use crate::planning::target::RecoveryTarget;
+use chrono::SecondsFormat;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where WAL is read, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct WalAtHand<'a> {
+    /// Asked for the repositories' WAL.
+    pub pgbackrest: &'a Pgbackrest,
+    /// The programs that read it.
+    pub postgres: &'a PostgresPrograms,
+    /// What they are started with.
+    pub environment: &'a BTreeMap<String, String>,
+    /// Where else WAL lies: production's `pg_wal`, what a run has put in safety.
+    pub directories: &'a [PathBuf],
+    /// A directory of ours for the segments that are read; what lies there is removed again.
+    pub below: &'a Path,
+}
+
+/// As [`selection::choose`]; for a transaction whose set is not named it is found by the WAL.
+///
+/// # Errors
+/// [`Refusal`]; where the WAL does not tell either, [`Refusal::NeedsSet`] with the reason.
+pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories, at_hand: &WalAtHand<'_>) -> Result<Choice, Refusal> {
+    let refusal = match selection::choose(stanza, wish, histories) {
+        Err(refusal) => refusal,
+        chosen => return chosen,
+    };
+    let (RecoveryTarget::Xid { xid, exclusive }, Refusal::NeedsSet { target, sets, .. }) = (&wish.target, &refusal)
+    else {
+        return Err(refusal);
+    };
+    let end = match found(stanza, wish, sets.iter().map(|(place, _)| *place), *xid, at_hand) {
+        Ok(end) => end,
+        Err(why) => {
+            return Err(Refusal::NeedsSet { target: target.clone(), sets: sets.clone(), looked: Some(why) });
+        }
+    };
+    // its place is known now: the choice is that for a position
+    let placed = RecoveryTarget::Lsn { lsn: end.start, exclusive: *exclusive };
+    let choice = selection::choose(stanza, &Wish { target: placed, ..wish.clone() }, histories)?;
+    let ended = end.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    Ok(Choice {
+        reason: format!("transaction {xid} ended at {ended}; {}", choice.reason),
+        pgbackrest: selection::pgbackrest_choice(stanza, wish.repository, &wish.target),
+        ..choice
+    })
+}
+
+/// The end of the transaction. The sets come newest first: mostly it is behind the newest whose first transaction is not a
+/// later one.
+fn found(
+    stanza: &Stanza,
+    wish: &Wish,
+    sets: impl Iterator<Item = Place>,
+    xid: u32,
+    at_hand: &WalAtHand<'_>,
+) -> Result<TransactionEnd, String> {
+    let mut said = "no set tells where its WAL ends".to_owned();
+    for place in sets {
+        let Some(floor) = floor(stanza, place) else { continue };
+        let mut moments = match open(stanza, wish, place, floor, at_hand) {
+            Ok(moments) => moments,
+            Err(why) => {
+                said = why;
+                continue;
+            }
+        };
+        let looked = moments.first_end().and_then(|first| match first {
+            // numbers go round: later ones are those within the next 2^31
+            Some(first) if first.xid != xid && first.xid.wrapping_sub(xid) < 1 << 31 => Ok(None),
+            _ => moments.find_xid(xid, moments.range()).map(Some),
+        });
+        match looked {
+            Ok(Some(end)) => return Ok(end),
+            Ok(None) => {
+                said = format!("transaction {xid} has a lower number than those after {place}");
+            }
+            // it lies before no older set either, but a gap may have ended the search
+            Err(error @ MomentsError::NotFound { gap: None, .. }) => return Err(error.to_string()),
+            Err(error) => said = error.to_string(),
+        }
+    }
+    Err(said)
+}
+
+fn floor(stanza: &Stanza, place: Place) -> Option<Lsn> {
+    stanza.repository(place.repository)?.set(place.set)?.lsn().map(|range| range.stop)
+}
+
+fn open(stanza: &Stanza, wish: &Wish, place: Place, floor: Lsn, at_hand: &WalAtHand<'_>) -> Result<Moments, String> {
+    let unknown = |key: RepositoryKey| format!("{} does not say whose WAL it holds", key.name());
+    let repository = stanza.repository(place.repository).ok_or_else(|| unknown(place.repository))?;
+    let set = repository.set(place.set).ok_or_else(|| unknown(place.repository))?;
+    let cluster = Cluster::of_set(repository, set).ok_or_else(|| unknown(place.repository))?;
+    let own = set.wal().map_or(TimelineId(1), |wal| wal.start.timeline);
+    let timeline = wish.timeline.or(wish.production_timeline).unwrap_or(own);
+    let source =
+        WalSource::open(at_hand.pgbackrest, stanza, cluster, at_hand.directories).map_err(|error| error.to_string())?;
+    Moments::open(&source, at_hand.postgres, at_hand.environment, at_hand.below, timeline, floor)
+        .map_err(|error| error.to_string())
+}

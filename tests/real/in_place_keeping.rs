@@ -1,0 +1,103 @@
+//! The ways to keep the old cluster other than by rename, each with the way back that it promises; and a restore that was
+//! cut short, carried on by another run.
+
+use crate::in_place_support as in_place;
+use crate::incident_driver::{Incident, PROBE, held, paused, said_of};
+use crate::told::Mounted;
+use std::fs;
+
+#[test]
+fn each_way_to_keep_has_the_way_back_that_it_promises() {
+    // What is promoted at the end archives into its own repositories.
+    let it = Incident::after(in_place::backup);
+    let disk = it.lab.home().join("disk");
+    let _disk = Mounted::memory(&disk, 400);
+
+    // A copy on another file system; the set, with its list of files, comes from the encrypted repository.
+    let kept = format!("kept={}", disk.join("pg").display());
+    let mut drill = it.recover(&["-p", PROBE, "-p", "how=elsewhere", "-p", &kept, "-p", "repository=2"]);
+    paused(&drill);
+    let value = |name: &str| drill.run.values[name].as_str();
+    assert!(drill.state("whole").status.word() == "done" && value("goal.repository") == "2");
+    assert!(value("keep.kept-at").starts_with(disk.join("pg").to_str().unwrap()), "{}", value("keep.kept-at"));
+    assert!(value("room.cost").contains("the way back copies everything again"), "{}", value("room.cost"));
+    assert!(value("room.others").contains("rename: about"), "{}", value("room.others"));
+    assert!(value("keep.way-back").contains("copied back, in about"), "{}", value("keep.way-back"));
+    let record = drill.run.values["keep.record"].clone();
+    let undo = || {
+        let told = crate::told::lifeboat(&it.lab, &["plan", "pitr-undo", "--json"]);
+        let plan: serde_json::Value = serde_json::from_str(&told.said).unwrap_or_else(|_| panic!("{told:?}"));
+        plan["parameters"]["record"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(undo(), record, "it is found where it is, too");
+    it.give_up(&mut drill);
+    assert_eq!(undo(), "none", "it is back");
+
+    // A standby as the copy: which one has to be said, and stopped.
+    let unnamed = it.recover(&["-p", "how=standby"]);
+    unnamed.failed_at("room", &[]);
+    let said = said_of(&unnamed, "room");
+    assert!(said.contains("does not say which standby is the copy"), "{said}");
+    let named = ["-p", PROBE, "-p", "how=standby", "-p", "kept=db2:/srv/main"];
+    let mut drill = it.recover(&[&named[..], &["--approve", "stop-standby=stopped"]].concat());
+    paused(&drill);
+    assert!(drill.gates.contains(&"stop-standby".to_owned()), "{:?}", drill.gates);
+    assert_eq!(drill.run.values["keep.kept-at"], "db2:/srv/main");
+    assert!(drill.run.values["room.way-back"].contains("start it and promote it"));
+    // Nothing is here to be brought back, and nothing is stopped for it.
+    it.answer(&["decide", drill.run.id.as_str(), "inspect", "give-up"]);
+    it.follow(&mut drill);
+    held(&drill, "kept-there", &["nothing was kept here"]);
+    assert_eq!(in_place::ask(&it.lab, "SELECT count(*) FROM ledger"), "100", "it still pauses");
+    it.answer(&["abort", drill.run.id.as_str()]);
+    it.follow(&mut drill);
+
+    // Only WAL: the way back is a replay to the end, in the same run.
+    let mut drill = it.recover(&["-p", PROBE, "-p", "how=none"]);
+    paused(&drill);
+    let way_back = drill.run.values["room.way-back"].clone();
+    assert!(way_back.contains("no copy") && way_back.contains("in about"), "{way_back}");
+    assert!(!drill.gates.contains(&"stop-standby".to_owned()), "{:?}", drill.gates);
+    it.decide(&mut drill, &["back", "target=latest"]);
+    assert_eq!(drill.run.values["probe.answer"], "count␊0");
+    it.decide(&mut drill, &["promote"]);
+    drill.done();
+    assert_eq!(it.lab.sql("SELECT count(*) FROM ledger"), "0", "as it was after the accident");
+}
+
+/// What a restore leaves that was killed: its list, and the control file under another name. Where exactly a kill strikes
+/// can't be told beforehand, so what it leaves is made of a whole one.
+#[test]
+fn an_unfinished_restore_of_somebody_else_is_recognised_and_carried_on() {
+    let it = Incident::new();
+    it.lab.stop();
+    let production = it.lab.layout.production();
+    it.lab.pgbackrest(&["--repo=1", "--delta", "restore"]);
+    let info = it.lab.pgbackrest(&["--repo=1", "info", "--output=json"]);
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let set = info[0]["backup"].as_array().unwrap().last().unwrap()["label"].as_str().unwrap().to_owned();
+    let manifest = it.lab.pgbackrest(&["--repo=1", "repo-get", &format!("backup/main/{set}/backup.manifest")]);
+    fs::write(production.join("backup.manifest"), manifest).unwrap();
+    fs::rename(production.join("global/pg_control"), production.join("global/pg_control.pgbackrest.tmp")).unwrap();
+    fs::remove_file(production.join("base/5/2619")).unwrap();
+
+    let drill = it.recover(&["-p", PROBE]);
+    paused(&drill);
+    let findings = |step: &str| {
+        let findings = &drill.state(step).result.as_ref().unwrap().findings;
+        findings.iter().map(|finding| format!("{}\n", finding.what)).collect::<String>()
+    };
+    let told = findings("cluster");
+    for word in ["an unfinished restore lies here (backup.manifest and global/pg_control.pgbackrest.tmp)", "carried on"]
+    {
+        assert!(told.contains(word), "'{word}' is not in: {told}");
+    }
+    let told = findings("room");
+    assert!(told.contains("there is no cluster to keep, and --delta keeps what was copied"), "{told}");
+    assert_eq!(drill.run.values["keep.kept-at"], "none");
+    assert!(production.join("base/5/2619").exists(), "--delta brought it back");
+    let beside = fs::read_dir(production.parent().unwrap()).unwrap();
+    let beside: Vec<_> = beside.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!beside.iter().any(|name| name.contains(".kept-")), "{beside:?}");
+    it.answer(&["abort", drill.run.id.as_str()]);
+}
