@@ -1,6 +1,7 @@
 //! What the tests that kill processes share: a run of the drill, followed by its journal, and its processes.
 
-use crate::lab::{self, Lab, PATIENCE};
+pub(crate) use crate::lab::PATIENCE;
+use crate::lab::{self, Lab};
 use lifeboat::domain::event::{Entry, RunEvent, RunId};
 use lifeboat::domain::run::Run;
 use lifeboat::engine::client::Following;
