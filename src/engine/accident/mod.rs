@@ -5,9 +5,11 @@ mod catalog;
 mod directory;
 mod scan;
 mod source;
+mod thrown_away;
 mod window;
 
 pub use catalog::{CatalogError, LiveCatalog};
 pub use directory::DirectorySource;
 pub use scan::{Progress, commits, find, window_around};
 pub use source::{SegmentSource, SourceError};
+pub use thrown_away::{Limits, thrown_away};

@@ -7,7 +7,7 @@ use crate::engine::accident::window;
 use crate::planning::accident::{Answer, Committed, Coverage, Names, Notice, Search, Transactions, Window};
 use crate::planning::target::RecoveryTarget;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 /// How far reading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,17 @@ fn scan(
 ) -> Result<Coverage, SourceError> {
     let all = source.segments()?;
     let range = window::segments(source, &all, asked.from, asked.to)?;
+    scan_range(source, &all, range, progress, notice)
+}
+
+/// Reads the segments of a range of `all`.
+pub(super) fn scan_range(
+    source: &mut dyn SegmentSource,
+    all: &[WalSegment],
+    range: Range<usize>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    notice: &mut dyn FnMut(Notice<'_>),
+) -> Result<Coverage, SourceError> {
     let behind = all.len() - range.end.min(all.len());
     let Some(wanted) = all.get(range).filter(|wanted| !wanted.is_empty()) else {
         return Err(SourceError::NoWal(format!("{} holds no WAL", source.place())));

@@ -56,7 +56,7 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
-    fn add_commit(&mut self, committed: &Committed, names: &Names) {
+    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names) {
         self.commits += 1;
         for (file, touched) in &committed.touched {
             if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {

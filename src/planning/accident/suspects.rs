@@ -189,7 +189,8 @@ impl Search {
     }
 }
 
-fn discarded(later: &Aftermath, names: &Names) -> Discarded {
+/// What was committed later, by the tables' names.
+pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
     let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
     for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
         by_table.entry(names.show(*file)).or_default().add(*counts);

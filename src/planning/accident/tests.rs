@@ -331,3 +331,53 @@ proptest! {
         prop_assert_eq!(kept, great.checked_sub(1).map(|place| history[place].xid));
     }
 }
+
+fn divided(boundary: Boundary, history: &[Committed]) -> ThrownAway {
+    let mut divide = Divide::new(boundary, names(400));
+    history.iter().for_each(|committed| divide.notice(&Notice::Committed(committed)));
+    divide.finish(Coverage::default())
+}
+
+#[test]
+fn a_target_divides_what_is_kept_from_what_is_thrown_away() {
+    let accident = deletes(701, 0, 600);
+    let mut history = vec![inserts(700, -5), accident.clone(), inserts(702, 1), inserts(703, 2)];
+    history[3].first_is_sure = false;
+    let (before, behind) = (Boundary::Before(accident.start), Boundary::Behind(accident.start));
+    let at = noon();
+    let ids = |found: &ThrownAway| {
+        let id = |one: &Option<LastKept>| one.as_ref().map(|one| one.xid);
+        (id(&found.last_kept), id(&found.first), id(&found.last), found.discarded.commits)
+    };
+    for boundary in [
+        before,
+        Boundary::Before(accident.first),
+        Boundary::Time { at, inclusive: false },
+        Boundary::Transaction { xid: 701, inclusive: false },
+    ] {
+        let found = divided(boundary, &history);
+        assert_eq!(ids(&found), (Some(700), Some(701), Some(703), 3), "{boundary:?}");
+        assert_eq!(found.discarded.by_table["orders"].deleted, 600);
+        assert_eq!(found.discarded.by_table["customers"].inserted, 4);
+        assert_eq!(found.in_part, 1);
+    }
+    for boundary in
+        [behind, Boundary::Time { at, inclusive: true }, Boundary::Transaction { xid: 701, inclusive: true }]
+    {
+        let found = divided(boundary, &history);
+        assert_eq!(ids(&found), (Some(701), Some(702), Some(703), 2), "{boundary:?}");
+        assert!(!found.discarded.by_table.contains_key("orders"));
+    }
+    assert_eq!(ids(&divided(before, &[])), (None, None, None, 0));
+    let never = divided(Boundary::Transaction { xid: 9, inclusive: false }, &history);
+    assert_eq!(ids(&never), (Some(703), None, None, 0));
+    assert!(never.notes[0].contains("not in the WAL"), "{:?}", never.notes);
+}
+
+#[test]
+fn behind_the_boundary_a_clock_that_was_set_back_brings_nothing_back() {
+    let history = [inserts(700, -5), deletes(701, 0, 600), inserts(702, -3), inserts(703, 1)];
+    let found = divided(Boundary::Time { at: noon(), inclusive: false }, &history);
+    assert_eq!(found.last_kept.map(|one| one.xid), Some(700));
+    assert_eq!(found.discarded.commits, 3);
+}
