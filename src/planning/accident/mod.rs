@@ -14,6 +14,7 @@ mod search;
 mod suspects;
 mod thrown_away;
 mod transactions;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -26,3 +27,4 @@ pub use score::ACCIDENT_SCORE;
 pub use search::{Coverage, Search, Window};
 pub use thrown_away::{Boundary, Divide, ThrownAway};
 pub use transactions::{Committed, HeldLock, Notice, Transactions};
+pub use words::{discards, keeps, throws_away};
