@@ -130,7 +130,9 @@ pub fn of_relation(relation: &SuspectRelation) -> String {
     words.extend(relation.truncated.then(|| "truncated".to_owned()));
     words.extend(relation.dropped.then(|| "dropped".to_owned()));
     let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
-    format!("{}{oid}: {}", relation.name, words.join(", "))
+    let since =
+        relation.remembered.map(|at| format!(", from the catalog memory of {}", at.format("%Y-%m-%d %H:%M:%S+00")));
+    format!("{}{oid}{}: {}", relation.name, since.unwrap_or_default(), words.join(", "))
 }
 
 /// Where recovery stops, with its timeline.

@@ -6,7 +6,7 @@ mod follow;
 mod read;
 
 use crate::domain::event::RunId;
-use crate::engine::accident::Progress;
+use crate::engine::accident::{Cancel, Progress};
 use crate::engine::client;
 use crate::engine::store::RunFolder;
 use crate::engine::{desk, paths};
@@ -16,7 +16,6 @@ use crate::settings::Settings;
 use crate::ui::action::{Action, OutputKey, Paged};
 use crate::ui::event::{Event, Reply};
 use rustix::fd::OwnedFd;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +56,7 @@ pub struct Worker {
     /// Set when the run that is followed is to be left.
     leave: Option<Arc<AtomicBool>>,
     /// Set when reading WAL for an accident is to be broken off.
-    leave_accident: Option<Arc<AtomicBool>>,
+    leave_accident: Option<Cancel>,
 }
 
 impl Worker {
@@ -114,25 +113,24 @@ impl Worker {
 
     fn find_accident(&mut self, ticket: u64, stanza: Option<String>, question: Question) {
         self.leave_accident();
-        let leave = Arc::new(AtomicBool::new(false));
-        self.leave_accident = Some(Arc::clone(&leave));
+        let cancel = Cancel::new();
+        self.leave_accident = Some(cancel.clone());
         let post = self.post.clone();
         self.ask(move |settings| {
             let mut told: Option<Instant> = None;
-            let mut progress = |progress: Progress| {
+            let mut tell = |progress: Progress| {
                 if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
                     told = Some(Instant::now());
                     post.send(Event::Reply(Box::new(Reply::AccidentProgress(ticket, progress))));
                 }
-                if leave.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            Reply::Accident(ticket, accident::found(settings, stanza.as_deref(), &question, &mut progress))
+            Reply::Accident(ticket, accident::found(settings, stanza, &question, &cancel, &mut tell))
         });
     }
 
     fn leave_accident(&mut self) {
-        if let Some(leave) = self.leave_accident.take() {
-            leave.store(true, Ordering::SeqCst);
+        if let Some(cancel) = self.leave_accident.take() {
+            cancel.set();
         }
     }
 

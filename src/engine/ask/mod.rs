@@ -4,9 +4,11 @@
 //! Whatever happens, nothing of that group is alive when [`ask`] returns. It must never be used for a step of a run:
 //! what changes something belongs to a step process, which no reader can kill.
 
+mod cancel;
 mod error;
 mod pipes;
 
+pub use cancel::Cancel;
 pub use error::AskError;
 
 use crate::engine::ask::error::{not_found, start_error};
@@ -28,6 +30,9 @@ pub const DEFAULT_OUTPUT_LIMIT_BYTES: u64 = 1_000_000_000;
 /// How long a program may take unless said otherwise.
 pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often it is looked whether a person wants it to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// How long a killed program may take to be gone, before it is taken to hang in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +49,8 @@ pub struct Question {
     pub time_limit: Duration,
     /// With more than this on stdout, in bytes, the program is ended.
     pub output_limit_bytes: u64,
+    /// Once this is set the program is ended.
+    pub cancel: Option<Cancel>,
 }
 
 /// What a program answered; its exit status is the caller's to judge.
@@ -82,6 +89,7 @@ impl Question {
             environment: BTreeMap::new(),
             time_limit: DEFAULT_TIME_LIMIT,
             output_limit_bytes: DEFAULT_OUTPUT_LIMIT_BYTES,
+            cancel: None,
         }
     }
 
@@ -278,6 +286,13 @@ impl Running {
                     stderr: errors.text(),
                 });
             }
+            if question.cancel.as_ref().is_some_and(Cancel::is_set) {
+                return Err(AskError::Cancelled { program: self.program.clone() });
+            }
+            let left = match &question.cancel {
+                Some(_) => Some(left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY))),
+                None => left,
+            };
             let timeout = left.and_then(|left| rustix::event::Timespec::try_from(left).ok());
             let mut watched: Vec<PollFd<'_>> = vec![PollFd::new(&self.ended, PollFlags::IN)];
             watched.extend([stdout, stderr].into_iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
@@ -345,6 +360,16 @@ mod tests {
         let mut question = shell("while :; do echo no >&2; done");
         question.time_limit = Duration::from_millis(300);
         assert!(matches!(ask(&question), Err(AskError::TimedOut { stderr, .. }) if stderr.contains("no")));
+    }
+
+    #[test]
+    fn a_persons_wish_ends_it_and_its_children() {
+        let cancel = Cancel::new();
+        let mut question = shell("sleep 300 & echo $!; wait");
+        question.cancel = Some(cancel.clone());
+        let wish = std::thread::spawn(move || cancel.set());
+        assert!(matches!(ask(&question), Err(AskError::Cancelled { .. })));
+        wish.join().unwrap();
     }
 
     #[test]

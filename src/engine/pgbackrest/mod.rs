@@ -11,7 +11,7 @@ pub use exit::ExitCode;
 pub use listing::{RepoEntry, RepoListing};
 
 use crate::domain::version::PgBackRestVersion;
-use crate::engine::ask::{self, Answer, AskError, Question};
+use crate::engine::ask::{self, Answer, AskError, Cancel, Question};
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -39,6 +39,7 @@ pub struct Pgbackrest {
     stanza: Option<String>,
     time_limit: Duration,
     output_limit_bytes: u64,
+    cancel: Option<Cancel>,
 }
 
 /// A question to pgbackrest.
@@ -137,7 +138,7 @@ impl Pgbackrest {
         let binary = ask::locate_program(binary.unwrap_or(Path::new("pgbackrest")), search_path)?;
         let config = config.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
         let (time_limit, output_limit_bytes) = (ask::DEFAULT_TIME_LIMIT, ask::DEFAULT_OUTPUT_LIMIT_BYTES);
-        Ok(Pgbackrest { binary, config, environment, stanza: None, time_limit, output_limit_bytes })
+        Ok(Pgbackrest { binary, config, environment, stanza: None, time_limit, output_limit_bytes, cancel: None })
     }
 
     /// The same, listing and reading repositories as the stanza's own section of the configuration has them (its place, its
@@ -151,6 +152,12 @@ impl Pgbackrest {
     #[must_use]
     pub fn with_limits(self, time_limit: Duration, output_limit_bytes: u64) -> Pgbackrest {
         Pgbackrest { time_limit, output_limit_bytes, ..self }
+    }
+
+    /// The same, every question ended once this is set.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Pgbackrest {
+        Pgbackrest { cancel: Some(cancel), ..self }
     }
 
     /// The configuration that pgbackrest uses, read by Lifeboat itself.
@@ -285,6 +292,7 @@ impl Pgbackrest {
             environment: self.environment.clone(),
             time_limit: self.time_limit,
             output_limit_bytes: self.output_limit_bytes,
+            cancel: self.cancel.clone(),
         };
         let answer = ask::ask(&question).map_err(|error| match error {
             AskError::TimedOut { program, seconds, stderr } => {

@@ -10,6 +10,7 @@ mod catalog;
 mod directory;
 mod error;
 mod histories;
+mod line;
 mod name;
 mod prefetch;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod way;
 pub use cache::Cache;
 pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
 pub use error::{Attempt, CopyError, WalSourceError};
+pub use line::Line;
 pub use name::{Compression, Sha1Sum};
 pub use prefetch::Prefetch;
 pub use unpack::UnpackError;
@@ -247,14 +249,7 @@ impl WalSource {
         if let Some(fetched) = fetched {
             return Ok(Fetched { passed_over: tried, ..fetched });
         }
-        for directory in self.directories.iter().filter(|directory| directory.segments.contains(&segment)) {
-            match self.read_in(directory, segment) {
-                Ok(Some(fetched)) => return Ok(Fetched { passed_over: tried, ..fetched }),
-                Ok(None) => {}
-                Err(error) => tried.push(Attempt { origin: Origin::Directory(directory.path.clone()), error }),
-            }
-        }
-        Err(self.not_to_be_had(segment, tried))
+        self.read_in_directories(segment, false, &mut tried).ok_or_else(|| self.not_to_be_had(segment, tried))
     }
 
     /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
@@ -262,17 +257,48 @@ impl WalSource {
     /// # Errors
     /// As [`WalSource::fetch`].
     pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        let (fetched, tried) = self.read_one_of(self.catalog.partial_copies(segment)?);
-        match fetched {
-            Some(fetched) => Ok(Fetched { passed_over: tried, ..fetched }),
-            None => Err(self.not_to_be_had(segment, tried)),
+        let (fetched, mut tried) = self.read_one_of(self.catalog.partial_copies(segment)?);
+        if let Some(fetched) = fetched {
+            return Ok(Fetched { passed_over: tried, ..fetched });
         }
+        self.read_in_directories(segment, true, &mut tried).ok_or_else(|| self.not_to_be_had(segment, tried))
+    }
+
+    /// A whole segment, or its last piece.
+    ///
+    /// # Errors
+    /// As [`WalSource::fetch`].
+    pub fn fetch_piece(&self, segment: WalSegment, is_partial: bool) -> Result<Fetched, WalSourceError> {
+        if is_partial { self.fetch_partial(segment) } else { self.fetch(segment) }
     }
 
     /// Many segments, two to four fetched at once, handed out in order.
     #[must_use]
     pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch {
-        Prefetch::start(self.clone(), segments, at_once)
+        Prefetch::start(self.clone(), segments.into_iter().map(|segment| (segment, false)).collect(), at_once)
+    }
+
+    /// As [`WalSource::fetch_all`], the last pieces of some among them, as many at once as memory allows.
+    #[must_use]
+    pub fn fetch_pieces(&self, pieces: Vec<(WalSegment, bool)>) -> Prefetch {
+        Prefetch::start(self.clone(), pieces, 2)
+    }
+
+    /// The stanza's name.
+    #[must_use]
+    pub fn stanza(&self) -> &str {
+        &self.stanza.name
+    }
+
+    /// The repositories that were listed.
+    pub fn repositories(&self) -> impl Iterator<Item = RepositoryKey> {
+        let keys = self.stanza.repositories.iter().map(|repository| repository.key);
+        keys.filter(|key| self.catalog.not_listed.iter().all(|missing| missing.repository != *key))
+    }
+
+    /// The directories that were listed.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(|directory| directory.path.as_path())
     }
 
     fn known_segment_size(&self) -> SegmentSize {
@@ -322,12 +348,36 @@ impl WalSource {
     fn holds(&self, directory: &WalDirectory, segment: WalSegment) -> bool {
         let Ok(Some(head)) = directory.head(segment) else { return false };
         let page = FirstPage::parse(&head);
-        page.is_ok_and(|page| page.holds() == WalSegment { timeline: page.timeline, ..segment })
+        page.is_ok_and(|page| {
+            page.holds() == WalSegment { timeline: page.timeline, ..segment }
+                && page.system_identifier == self.cluster.system_identifier
+        })
+    }
+
+    /// A segment, or its last piece, from the first directory that has it; why another one's is no use goes to `tried`.
+    fn read_in_directories(&self, segment: WalSegment, is_partial: bool, tried: &mut Vec<Attempt>) -> Option<Fetched> {
+        for directory in self.directories.iter() {
+            let names = if is_partial { &directory.partials } else { &directory.segments };
+            if !names.contains(&segment) {
+                continue;
+            }
+            match self.read_in(directory, segment, is_partial) {
+                Ok(Some(fetched)) => return Some(Fetched { passed_over: std::mem::take(tried), ..fetched }),
+                Ok(None) => {}
+                Err(error) => tried.push(Attempt { origin: Origin::Directory(directory.path.clone()), error }),
+            }
+        }
+        None
     }
 
     /// A segment of a directory; `None` when under its name there is another one's content, or nothing yet.
-    fn read_in(&self, directory: &WalDirectory, segment: WalSegment) -> Result<Option<Fetched>, CopyError> {
-        let Some(bytes) = directory.read(segment)? else { return Ok(None) };
+    fn read_in(
+        &self,
+        directory: &WalDirectory,
+        segment: WalSegment,
+        is_partial: bool,
+    ) -> Result<Option<Fetched>, CopyError> {
+        let Some(bytes) = directory.read(segment, is_partial)? else { return Ok(None) };
         match self.checked(segment, &bytes) {
             Ok(page) => {
                 let origin = Origin::Directory(directory.path.clone());

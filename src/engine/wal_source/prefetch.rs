@@ -16,13 +16,14 @@ const AHEAD_BYTES: u64 = 256 << 20;
 #[derive(Debug)]
 pub struct Prefetch {
     source: WalSource,
-    wanted: VecDeque<WalSegment>,
+    /// Each with whether its last piece is meant.
+    wanted: VecDeque<(WalSegment, bool)>,
     under_way: VecDeque<JoinHandle<Result<Fetched, WalSourceError>>>,
     at_once: usize,
 }
 
 impl Prefetch {
-    pub(super) fn start(source: WalSource, wanted: Vec<WalSegment>, at_once: usize) -> Prefetch {
+    pub(super) fn start(source: WalSource, wanted: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch {
         // the size is known after the first fetch at the latest; until then the usual one is assumed
         let bytes = source.known_segment_size().bytes();
         let fitting = usize::try_from(AHEAD_BYTES / bytes).unwrap_or(1);
@@ -34,10 +35,10 @@ impl Prefetch {
 
     fn fill(&mut self) {
         while self.under_way.len() < self.at_once
-            && let Some(segment) = self.wanted.pop_front()
+            && let Some((segment, is_partial)) = self.wanted.pop_front()
         {
             let source = self.source.clone();
-            self.under_way.push_back(std::thread::spawn(move || source.fetch(segment)));
+            self.under_way.push_back(std::thread::spawn(move || source.fetch_piece(segment, is_partial)));
         }
     }
 }

@@ -161,6 +161,12 @@ impl Search {
         }
     }
 
+    /// How many transactions are kept that may be an accident.
+    #[must_use]
+    pub fn candidates(&self) -> usize {
+        self.candidates.len()
+    }
+
     fn committed(&mut self, committed: &Committed) {
         self.commits += 1;
         let is_inside = committed.time.utc().is_some_and(|time| (self.window.from..=self.window.to).contains(&time));

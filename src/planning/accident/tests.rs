@@ -89,7 +89,8 @@ fn names(orders: u64) -> Names {
     for (file, name, rows) in [(ORDERS, "orders", orders), (CUSTOMERS, "customers", 1000)] {
         let (schema, name, kind) = ("public".to_owned(), name.to_owned(), RelationKind::Table);
         let (rows, counted) = (Some(rows), Counted::After);
-        let relation = RelationName { oid: file.number - 100, schema, name, kind, rows, counted, estimated: None };
+        let (oid, estimated, remembered) = (file.number - 100, None, None);
+        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, remembered };
         names.add(16384, file.number, relation);
     }
     names
