@@ -10,6 +10,7 @@ use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
 use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
+use crate::engine::outlook;
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
@@ -105,6 +106,9 @@ pub enum ProposalError {
     /// The operating system gives no random name.
     #[error("a name for the run can't be drawn: {0}")]
     Name(std::io::Error),
+    /// The accident that was named gives no target.
+    #[error("{0}")]
+    Accident(String),
     /// The runbook can't be bound.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
@@ -123,6 +127,9 @@ pub fn propose(
     let environment = BaseEnvironment::from_process()?;
     let config = pgbackrest.configuration()?;
     let stanza_name = stanza_name(settings, &config, given)?;
+    let mut given = given.clone();
+    outlook::fill(settings, runbook, &stanza_name, &mut given).map_err(ProposalError::Accident)?;
+    let given = &given;
     let inventory = look::inventory(pgbackrest, Some(&stanza_name))?;
     let stanza = inventory.stanza(&stanza_name).ok_or(ProposalError::NoStanza)?;
     let production = config.pg1_path(&stanza_name).filter(|path| path.join("global/pg_control").exists());
@@ -165,6 +172,7 @@ pub fn propose(
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
+    known_texts.extend(outlook::facts(settings, runbook, &subject.stanza, &target, choice.timeline));
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let known = KnownFacts {
         texts: known_texts,

@@ -18,4 +18,4 @@ pub use directory::DirectorySource;
 pub use request::{AccidentError, Found, Place, Request, investigate, list_commits};
 pub use scan::{News, Progress, Tell, commits, find, window_around};
 pub use source::{SegmentSource, SourceError};
-pub use thrown_away::{Limits, thrown_away};
+pub use thrown_away::{Limits, Weighed, thrown_away};

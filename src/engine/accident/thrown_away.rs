@@ -23,6 +23,15 @@ pub struct Limits {
     pub time: Duration,
 }
 
+/// What was counted, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weighed {
+    /// What the target keeps and throws away.
+    pub thrown: ThrownAway,
+    /// Where the WAL was read, as a person says it.
+    pub place: String,
+}
+
 /// Counts what a target throws away, in the WAL that `request` names along its timeline, to the end or to the limits; what
 /// was not read is noted. The request's window says nothing here but at which time remembered names are wanted.
 ///
@@ -33,7 +42,7 @@ pub fn thrown_away(
     request: &Request,
     boundary: Boundary,
     limits: Limits,
-) -> Result<ThrownAway, AccidentError> {
+) -> Result<Weighed, AccidentError> {
     let cancel = Cancel::new();
     std::thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
@@ -48,7 +57,7 @@ pub fn thrown_away(
         let found = open(place, request, &cancel, &mut tell).and_then(|(mut opened, names, _)| {
             let mut thrown = count(opened.source.as_mut(), boundary, names, limits.segments, &mut tell)?;
             thrown.notes.splice(0..0, opened.notes);
-            Ok(thrown)
+            Ok(Weighed { thrown, place: opened.source.place() })
         });
         drop(done);
         found

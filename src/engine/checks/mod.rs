@@ -20,6 +20,7 @@ mod manager;
 mod production;
 mod server;
 mod tablespaces;
+mod thrown_away;
 mod versions;
 
 use crate::domain::event::Finding;
@@ -149,6 +150,7 @@ pub fn run(
         "settings-compared" => compared::settings_compared(&input),
         "spool-and-locks" => server::spool_and_locks(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
+        "thrown-away" => thrown_away::thrown_away_by(&input),
         "versions-match" => versions::versions_match(&input),
         "what-hangs-on-it" => hangs::what_hangs_on_it(&input),
         "who-manages-it" => manager::who_manages_it(&input),
