@@ -75,20 +75,33 @@ pub(super) fn fill(
     Ok(())
 }
 
+/// What a target keeps and throws away, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The last commit that is kept.
+    pub keeps: String,
+    /// The commits that are thrown away.
+    pub discards: String,
+}
+
+impl Outlook {
+    /// As runbooks name it.
+    pub(super) fn facts(self) -> [(String, String); 2] {
+        [(KEEPS.to_owned(), self.keeps), (DISCARDS.to_owned(), self.discards)]
+    }
+}
+
 /// What the target keeps and throws away, for a runbook that shows it. A plan is made all the same where it is not known.
-pub(super) fn facts(
+pub(super) fn of(
     settings: &Settings,
     runbook: &Runbook,
     stanza: &str,
     target: &RecoveryTarget,
     timeline: TimelineId,
-) -> Vec<(String, String)> {
-    let (kept, discarded) = if mentions(runbook, &[KEEPS, DISCARDS]) {
-        told(settings, runbook, stanza, target, timeline)
-    } else {
-        Default::default()
-    };
-    vec![(KEEPS.to_owned(), clean(&kept)), (DISCARDS.to_owned(), clean(&discarded))]
+) -> Option<Outlook> {
+    let is_shown = mentions(runbook, &[KEEPS, DISCARDS]);
+    let (keeps, discards) = is_shown.then(|| told(settings, runbook, stanza, target, timeline))?;
+    Some(Outlook { keeps: clean(&keeps), discards: clean(&discards) })
 }
 
 fn told(
@@ -120,7 +133,8 @@ fn told(
     match weighed {
         Ok(weighed) => {
             let when: DateTime<Utc> = clock::now().to_utc();
-            let discarded = format!("{}, as of {}", throws_away(&weighed.thrown), when.format("%H:%M:%SZ"));
+            let mut discarded = format!("{}; as of {}", throws_away(&weighed.thrown), when.format("%H:%M:%SZ"));
+            weighed.notes.iter().for_each(|note| discarded.push_str(&format!("; {note}")));
             (keeps(weighed.thrown.last_kept.as_ref()), discarded)
         }
         Err(why) => (format!("not known: {why}"), "not known for the same reason".to_owned()),

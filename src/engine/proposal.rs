@@ -10,7 +10,7 @@ use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
 use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
-use crate::engine::outlook;
+use crate::engine::outlook::{self, Outlook};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
@@ -40,6 +40,8 @@ pub struct Proposal {
     pub plan: Plan,
     /// Why this set.
     pub choice: Choice,
+    /// What the target keeps and what it throws away, in words, where the runbook shows it.
+    pub outlook: Option<Outlook>,
     directory: PathBuf,
     database_bytes: u64,
 }
@@ -48,7 +50,7 @@ impl Proposal {
     /// A proposal whose restore goes below `directory` and writes so many bytes there.
     #[must_use]
     pub fn new(run: RunId, plan: Plan, choice: Choice, directory: PathBuf, database_bytes: u64) -> Proposal {
-        Proposal { run, plan, choice, directory, database_bytes }
+        Proposal { run, plan, choice, outlook: None, directory, database_bytes }
     }
 
     /// What the restore will write, where it goes to the file system of `state`.
@@ -172,7 +174,8 @@ pub fn propose(
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
-    known_texts.extend(outlook::facts(settings, runbook, &subject.stanza, &target, choice.timeline));
+    let outlook = outlook::of(settings, runbook, &subject.stanza, &target, choice.timeline);
+    known_texts.extend(outlook.clone().unwrap_or_default().facts());
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     let known = KnownFacts {
         texts: known_texts,
@@ -186,7 +189,7 @@ pub fn propose(
         .repository(choice.repository)
         .and_then(|repository| repository.set(choice.set))
         .map_or(0, |set| set.database_bytes().0);
-    Ok(Proposal::new(run, plan, choice, directory, database_bytes))
+    Ok(Proposal { outlook, ..Proposal::new(run, plan, choice, directory, database_bytes) })
 }
 
 fn stanza_name(

@@ -30,6 +30,8 @@ pub struct Weighed {
     pub thrown: ThrownAway,
     /// Where the WAL was read, as a person says it.
     pub place: String,
+    /// Which places could not be looked into, and where the names are from, in words.
+    pub notes: Vec<String>,
 }
 
 /// Counts what a target throws away, in the WAL that `request` names along its timeline, to the end or to the limits; what
@@ -55,9 +57,8 @@ pub fn thrown_away(
         });
         let mut tell = |_: News<'_>| if cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let found = open(place, request, &cancel, &mut tell).and_then(|(mut opened, names, _)| {
-            let mut thrown = count(opened.source.as_mut(), boundary, names, limits.segments, &mut tell)?;
-            thrown.notes.splice(0..0, opened.notes);
-            Ok(Weighed { thrown, place: opened.source.place() })
+            let thrown = count(opened.source.as_mut(), boundary, names, limits.segments, &mut tell)?;
+            Ok(Weighed { thrown, place: opened.source.place(), notes: opened.notes })
         });
         drop(done);
         found

@@ -53,13 +53,16 @@ pub(super) fn thrown_away_by(input: &Input<'_>) -> Result<CheckReport, CheckErro
         }
     };
     let (shown, read_from) = match thrown_away(&place, &request, boundary, LIMITS) {
-        Ok(weighed) => (throws_away(&weighed.thrown), weighed.place),
+        Ok(weighed) => {
+            weighed.notes.iter().for_each(|note| report.good(clean(note)));
+            (throws_away(&weighed.thrown), weighed.place)
+        }
         Err(error) => {
             let said = clean(&error.to_string());
             (format!("not counted: {said}"), format!("the repositories and {}", saved_in(safety).display()))
         }
     };
-    report.good(format!("timeline {timeline} has {shown}"));
+    report.good(format!("thrown away of timeline {timeline}: {}", clean(&shown)));
     report.put("shown", clean(&shown));
     report.put("where", clean(&format!("timeline {timeline} in {read_from}")));
     Ok(report)

@@ -16,6 +16,8 @@ const MOST_CANDIDATES: usize = 200;
 const MOST_TABLES: usize = 2_000;
 /// Made files that are remembered.
 const MOST_MADE: usize = 100_000;
+/// How pgBackRest's own restore points begin (`pgBackRest Archive Check`, 2.45).
+const PGBACKREST_POINT: &[u8] = b"pgBackRest ";
 const MOST_RESTORE_POINTS: usize = 100;
 /// Of a candidate's files.
 const MOST_FILES: usize = 1_000;
@@ -154,7 +156,8 @@ impl Search {
         match notice {
             Notice::Committed(committed) => self.committed(committed),
             Notice::RestorePoint { point, .. } => {
-                if self.restore_points.len() < MOST_RESTORE_POINTS {
+                // pgBackRest makes one at every check and backup: nobody planned anything.
+                if self.restore_points.len() < MOST_RESTORE_POINTS && !point.name.starts_with(PGBACKREST_POINT) {
                     self.restore_points.push((point.time, clean_bytes(point.name)));
                 }
             }

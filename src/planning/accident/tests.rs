@@ -238,17 +238,19 @@ fn routine_weighs_less_and_restore_points_more() {
     assert_eq!(proposed(&found), None, "{found:#?}");
     assert!(found.suspects[0].reasons.iter().any(|reason| reason.contains("routine")));
 
-    let score = |point: Option<i64>| {
+    let named = |point: Option<i64>, name: &[u8]| {
         let mut search = Search::new(window(), names(1000));
         if let Some(seconds) = point {
             let time = PgTime::of(noon() - TimeDelta::seconds(seconds));
-            let point = RestorePoint { time, name: b"release \x1b[2J" };
+            let point = RestorePoint { time, name };
             search.notice(&Notice::RestorePoint { at: Lsn(1), point });
         }
         search.notice(&Notice::Committed(&deletes(701, 0, 150)));
         search.answer(None, Coverage::default()).suspects[0].clone()
     };
+    let score = |point| named(point, b"release \x1b[2J");
     let (without, with) = (score(None), score(Some(30)));
+    assert_eq!(named(Some(30), b"pgBackRest Archive Check").score, without.score, "its own, at every backup");
     assert_eq!(with.score, without.score + 5);
     assert!(!with.reasons.join("").contains('\u{1b}'));
     assert_eq!(score(Some(3000)).score, without.score);
