@@ -3,13 +3,11 @@
 
 use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use crate::engine::accident::source::{SegmentSource, SourceError};
-use crate::engine::wal_source::{Fetched, Line, Prefetch, WalSource, WalSourceError};
+use crate::engine::wal_source::{Line, Piece, Prefetch, WalSource, WalSourceError};
 use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-/// What is handed out at a time: a piece that stays in the processor's cache.
-const PIECE_BYTES: usize = 256 << 10;
 /// More damaged copies than this are summed up.
 const MOST_DAMAGED: usize = 10;
 
@@ -20,7 +18,7 @@ pub struct ArchiveSource {
     line: Line,
     size: SegmentSize,
     /// What is fetched ahead, in this order.
-    ahead: Option<(VecDeque<WalSegment>, Prefetch)>,
+    ahead: Option<(VecDeque<WalSegment>, Prefetch<Piece>)>,
     notes: Vec<String>,
     damaged: usize,
 }
@@ -43,7 +41,8 @@ impl ArchiveSource {
         if let Some(why) = &line.no_ancestors {
             notes.push(format!("what was before timeline {} is not looked into: {why}", line.timeline));
         }
-        for (timeline, segments) in &line.aside {
+        // Who names a timeline knows that there are others.
+        for (timeline, segments) in line.aside.iter().filter(|_| timeline.is_none()) {
             notes.push(format!(
                 "{segments} segments of timeline {timeline} lie aside of the way to timeline {} and are not looked into: \
                  --timeline {timeline} reads them",
@@ -60,7 +59,7 @@ impl ArchiveSource {
         self.line.timeline
     }
 
-    fn fetch(&mut self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
+    fn fetch(&mut self, segment: WalSegment) -> Result<Piece, WalSourceError> {
         if let Some((order, prefetch)) = &mut self.ahead
             && order.front() == Some(&segment)
         {
@@ -69,7 +68,7 @@ impl ArchiveSource {
                 return fetched;
             }
         }
-        self.wal.fetch_piece(segment, self.line.partial.contains(&segment))
+        self.wal.open_piece(segment, self.line.partial.contains(&segment))
     }
 }
 
@@ -96,23 +95,18 @@ impl SegmentSource for ArchiveSource {
 
     fn expect(&mut self, segments: &[WalSegment]) {
         let wanted = segments.iter().map(|segment| (*segment, self.line.partial.contains(segment))).collect();
-        self.ahead = Some((segments.iter().copied().collect(), self.wal.fetch_pieces(wanted)));
+        self.ahead = Some((segments.iter().copied().collect(), self.wal.open_all(wanted)));
     }
 
     fn read(&mut self, segment: WalSegment, feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), SourceError> {
-        let fetched = self.fetch(segment).map_err(|error| SourceError::Other(error.to_string()))?;
+        let mut fetched = self.fetch(segment).map_err(|error| SourceError::Other(error.to_string()))?;
         for attempt in &fetched.passed_over {
             self.damaged += 1;
             if self.damaged <= MOST_DAMAGED {
                 self.notes.push(format!("{segment} was read from {}; a copy is no use: {attempt}", fetched.origin));
             }
         }
-        for piece in fetched.bytes.chunks(PIECE_BYTES) {
-            if feed(piece).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        fetched.content.read(feed).map_err(|error| SourceError::Other(format!("{segment} can't be read back: {error}")))
     }
 
     fn place(&self) -> String {
@@ -129,5 +123,14 @@ impl SegmentSource for ArchiveSource {
         }
         self.damaged = 0;
         notes
+    }
+}
+
+impl Drop for ArchiveSource {
+    /// A program that still fetches is not left behind.
+    fn drop(&mut self) {
+        if let Some((_, prefetch)) = self.ahead.take() {
+            prefetch.finish();
+        }
     }
 }

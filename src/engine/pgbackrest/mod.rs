@@ -15,7 +15,9 @@ use crate::engine::ask::{self, Answer, AskError, Cancel, Question};
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The oldest version whose answers are understood.
@@ -228,6 +230,20 @@ impl Pgbackrest {
         self.accepted(&query, answer).map(Some)
     }
 
+    /// As [`Pgbackrest::get`], into a file; `false` when it is not there.
+    ///
+    /// # Errors
+    /// As [`Pgbackrest::get`]; what the file then holds is no use.
+    pub fn get_into(&self, repository: u32, path: &str, file: Arc<File>) -> Result<bool, PgbackrestError> {
+        let query = Query::Get { repository, path };
+        let answer = self.ask_into(&query, Some(Arc::clone(&file)))?;
+        let is_empty = file.metadata().is_ok_and(|file| file.len() == 0);
+        if answer.code == 1 && answer.stderr.trim().is_empty() && is_empty {
+            return Ok(false);
+        }
+        self.accepted(&query, answer).map(|_| true)
+    }
+
     /// `text` without the secrets of the configuration and the environment. Where pgBackRest quotes a line that it could
     /// not understand, the line is left out: it may be a passphrase, or a part of a decrypted information file.
     #[must_use]
@@ -286,6 +302,10 @@ impl Pgbackrest {
     }
 
     fn ask(&self, query: &Query<'_>) -> Result<Answer, PgbackrestError> {
+        self.ask_into(query, None)
+    }
+
+    fn ask_into(&self, query: &Query<'_>, stdout_file: Option<Arc<File>>) -> Result<Answer, PgbackrestError> {
         let question = Question {
             program: self.binary.clone(),
             arguments: self.arguments(query),
@@ -293,6 +313,7 @@ impl Pgbackrest {
             time_limit: self.time_limit,
             output_limit_bytes: self.output_limit_bytes,
             cancel: self.cancel.clone(),
+            stdout_file,
         };
         let answer = ask::ask(&question).map_err(|error| match error {
             AskError::TimedOut { program, seconds, stderr } => {

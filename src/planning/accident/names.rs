@@ -113,10 +113,10 @@ impl Names {
         added
     }
 
-    /// Adds the file in which a relation lay before; what is known of that file already stays.
-    pub(crate) fn follow(&mut self, new: RelationFile, old: RelationFile) {
-        if let Some(relation) = self.file(new).cloned() {
-            self.by_file.entry((old.database, old.number)).or_insert(relation);
+    /// Adds the file in which a relation lay before, or lies since; what is known of that file already stays.
+    pub(crate) fn follow(&mut self, known: RelationFile, other: RelationFile) {
+        if let Some(relation) = self.file(known).cloned() {
+            self.by_file.entry((other.database, other.number)).or_insert(relation);
         }
     }
 

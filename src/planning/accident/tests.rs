@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::domain::catalog_memory::{CatalogMemory, FileKey, Relation};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{Change, ChangeKind, PgTime, RelationFile, RestorePoint};
@@ -176,7 +177,7 @@ fn rewrites_are_no_accidents_and_truncates_are() {
     let truncate = commit(704, 0).files(&[17004, 17005], &[16500, 16501]).pages(file(17005), 1);
     let answer = answer_with(names(10), &[truncate]);
     assert_eq!(proposed(&answer), Some(704));
-    assert!(answer.suspects[0].reasons[0].contains("file 1663/16384/16500"), "{answer:#?}");
+    assert!(answer.suspects[0].reasons[0].contains("truncates orders"), "{answer:#?}");
     assert!(answer.suspects[0].relations[0].truncated);
 }
 
@@ -196,6 +197,71 @@ fn names_follow_a_table_into_its_new_files_and_back() {
     let named: Vec<_> =
         answer.suspects.iter().map(|suspect| (suspect.xid, suspect.relations[0].name.as_str())).collect();
     assert_eq!(named, [(701, "orders"), (702, "orders")], "{answer:#?}");
+}
+
+/// What was remembered before the window: `orders` under 16400, `customers` under 16600 and nothing newer.
+fn remembered() -> CatalogMemory {
+    let relation = |oid, name: &str, rows| Relation {
+        oid,
+        database_name: "shop".to_owned(),
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        kind: 'r',
+        owner: None,
+        rows: Some(rows),
+        bytes: 8192,
+    };
+    let key = |file| FileKey { database: 16384, tablespace: 1663, file };
+    let mut memory = CatalogMemory::new(9);
+    memory.merge([(key(16400), relation(16400, "orders", 400))], noon() - TimeDelta::days(2));
+    memory.merge([(key(16600), relation(16500, "customers", 1000))], noon() - TimeDelta::days(1));
+    memory
+}
+
+#[test]
+fn what_is_remembered_names_what_is_gone_and_says_since_when() {
+    let mut names = Names::default();
+    assert_eq!(names.add_remembered(&remembered(), noon()), 2);
+    // Emptied, then rewritten, then dropped: no catalog knows it any more.
+    let truncate = commit(702, 1).files(&[16450, 16451], &[16400, 16401]).pages(file(16451), 1);
+    let rewrite = commit(703, 2)
+        .rows(PG_CLASS, ChangeKind::Insert, 1)
+        .rows(PG_CLASS, ChangeKind::Delete, 1)
+        .rows(PG_TYPE, ChangeKind::Insert, 2)
+        .rows(PG_TYPE, ChangeKind::Delete, 2)
+        .files(&[16700, 16701], &[16451, 16450])
+        .rows(file(16700), ChangeKind::Insert, 10);
+    let dropped =
+        commit(704, 3).rows(PG_CLASS, ChangeKind::Delete, 1).rows(PG_TYPE, ChangeKind::Delete, 2).files(&[], &[16700]);
+    let deletes = commit(701, 0).rows(file(16400), ChangeKind::Delete, 300);
+    let answer = answer_with(names, &[deletes, truncate, rewrite, dropped]);
+    let named: Vec<_> = answer
+        .suspects
+        .iter()
+        .map(|suspect| (suspect.xid, suspect.relations[0].name.as_str(), suspect.database.as_str()))
+        .collect();
+    assert_eq!(named, [(701, "orders", "shop"), (702, "orders", "shop"), (704, "orders", "shop")], "{answer:#?}");
+    let first = &answer.suspects[0].relations[0];
+    assert_eq!((first.oid, first.share), (Some(16400), Some(0.75)));
+    assert_eq!(first.remembered, Some(noon() - TimeDelta::days(2)));
+}
+
+#[test]
+fn the_live_catalog_goes_before_what_is_remembered() {
+    let mut live = names(400);
+    // CUSTOMERS is live under the file that is remembered, ORDERS lies in another one now.
+    assert_eq!(live.add_remembered(&remembered(), noon()), 1);
+    assert_eq!((live.file(CUSTOMERS).unwrap().remembered, live.show(file(16400))), (None, "orders".to_owned()));
+    assert_eq!(live.oid(16384, ORDERS.number - 100).unwrap().remembered, None);
+    // A table that was made in the transaction that dropped another one does not lend it its name.
+    let swapped = commit(701, 0)
+        .rows(PG_CLASS, ChangeKind::Delete, 1)
+        .rows(PG_TYPE, ChangeKind::Delete, 2)
+        .rows(PG_TYPE, ChangeKind::Insert, 2)
+        .files(&[ORDERS.number], &[17000]);
+    let answer = answer_with(names(0), &[swapped]);
+    let name = &answer.suspects[0].relations[0].name;
+    assert!(name.contains("17000"), "{answer:#?}");
 }
 
 #[test]
@@ -238,22 +304,22 @@ fn routine_weighs_less_and_restore_points_more() {
     assert_eq!(proposed(&found), None, "{found:#?}");
     assert!(found.suspects[0].reasons.iter().any(|reason| reason.contains("routine")));
 
-    let named = |point: Option<i64>, name: &[u8]| {
+    let named = |point: Option<(i64, &str)>| {
         let mut search = Search::new(window(), names(1000));
-        if let Some(seconds) = point {
+        if let Some((seconds, name)) = point {
             let time = PgTime::of(noon() - TimeDelta::seconds(seconds));
-            let point = RestorePoint { time, name };
+            let point = RestorePoint { time, name: name.as_bytes() };
             search.notice(&Notice::RestorePoint { at: Lsn(1), point });
         }
         search.notice(&Notice::Committed(&deletes(701, 0, 150)));
         search.answer(None, Coverage::default()).suspects[0].clone()
     };
-    let score = |point| named(point, b"release \x1b[2J");
+    let score = |seconds: Option<i64>| named(seconds.map(|seconds| (seconds, "release \x1b[2J")));
     let (without, with) = (score(None), score(Some(30)));
-    assert_eq!(named(Some(30), b"pgBackRest Archive Check").score, without.score, "its own, at every backup");
     assert_eq!(with.score, without.score + 5);
     assert!(!with.reasons.join("").contains('\u{1b}'));
     assert_eq!(score(Some(3000)).score, without.score);
+    assert_eq!(named(Some((30, "pgBackRest Archive Check"))), without, "every backup makes one");
 }
 
 #[test]
