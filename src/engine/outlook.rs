@@ -111,7 +111,9 @@ fn told(
     target: &RecoveryTarget,
     timeline: TimelineId,
 ) -> (String, String) {
-    let Some(boundary) = Boundary::of(target) else {
+    // Where a transaction ended may be anywhere: the run looks for it, not who makes a plan.
+    let placed = Boundary::of(target).filter(|boundary| !matches!(boundary, Boundary::Transaction { .. }));
+    let Some(boundary) = placed else {
         let later = "worked out when the run has looked at the WAL".to_owned();
         return match target {
             RecoveryTarget::Latest => ("everything that can be read".to_owned(), "nothing that is known".to_owned()),
