@@ -1,8 +1,8 @@
 //! `lifeboat commits`: the commits around a moment, plainly.
 
 use super::accident::{self, Around};
-use super::{Context, Exit};
-use crate::engine::accident::commits;
+use super::{Context, Exit, cancel};
+use crate::engine::accident::{Place, list_commits};
 use crate::planning::accident::{Committed, Counts, Names, RelationKind};
 use crate::report::accident::utc;
 use anyhow::Context as _;
@@ -40,35 +40,40 @@ struct Line {
 /// # Errors
 /// When the time can't be read or there is no WAL, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let mut asked = accident::ask_for(context, &args.around)?;
+    let request = accident::request(&args.around)?;
+    let cancel = cancel::on_signals()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let names = std::mem::take(&mut asked.names);
     let mut written = Ok(());
-    let mut each = |committed: &Committed| {
+    let mut each = |committed: &Committed, names: &Names| {
         if written.is_ok() {
-            written = write_line(&mut out, &line(committed, &names), args.json);
+            written = write_line(&mut out, &line(committed, names), args.json);
+        }
+        // Nobody reads on: `lifeboat commits … | head`.
+        if written.is_err() {
+            cancel.set();
         }
     };
-    let coverage = commits(&mut asked.source, asked.window, &mut each, &mut |_| std::ops::ControlFlow::Continue(()))?;
+    let place = Place::of(&context.settings)?;
+    let coverage = list_commits(&place, &request, &cancel, &mut each, &mut |_| {});
     written.context("writing the commits")?;
-    asked.notes.extend(coverage.notes);
+    let coverage = coverage?;
     if args.json {
         let end = serde_json::json!({
             "schema": 1,
-            "from": asked.window.from,
-            "to": asked.window.to,
+            "from": request.window.from,
+            "to": request.window.to,
             "segments_read": coverage.segments,
             "bytes_read": coverage.bytes,
-            "notes": asked.notes,
+            "notes": coverage.notes,
         });
         writeln!(out, "{end}").context("writing the commits")?;
     }
     out.flush().context("writing the commits")?;
     if !args.json {
         let mut errors = std::io::stderr().lock();
-        asked.notes.iter().for_each(|note| _ = writeln!(errors, "{note}"));
+        coverage.notes.iter().for_each(|note| _ = writeln!(errors, "{note}"));
     }
-    Ok(Exit::Done)
+    Ok(if cancel.is_set() { Exit::Aborted } else { Exit::Done })
 }
 
 fn line(committed: &Committed, names: &Names) -> Line {

@@ -4,6 +4,7 @@ pub mod abort;
 pub mod accident;
 pub mod approve;
 pub mod attach;
+mod cancel;
 pub mod cleanup;
 pub mod commits;
 pub mod completions;

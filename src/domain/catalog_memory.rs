@@ -197,6 +197,11 @@ impl CatalogMemory {
         self.seen.is_empty()
     }
 
+    /// Every file, with what it was at a time.
+    pub fn all_at(&self, time: DateTime<Utc>) -> impl Iterator<Item = (FileKey, &Seen)> {
+        self.seen.keys().filter_map(move |key| Some((*key, self.at(*key, time)?)))
+    }
+
     /// All that a file was, oldest first.
     #[must_use]
     pub fn of_file(&self, key: FileKey) -> &[Seen] {

@@ -24,6 +24,7 @@ pub mod leftovers;
 pub mod look;
 pub mod managers;
 pub mod moments;
+pub mod outlook;
 pub mod output_page;
 pub mod paths;
 pub mod pgbackrest;

@@ -10,6 +10,7 @@ use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
 use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
+use crate::engine::outlook::{self, Outlook};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
@@ -44,6 +45,8 @@ pub struct Proposal {
     pub plan: Plan,
     /// Why this set.
     pub choice: Choice,
+    /// What the target keeps and what it throws away, in words, where the runbook shows it.
+    pub outlook: Option<Outlook>,
     directory: PathBuf,
     database_bytes: u64,
 }
@@ -52,7 +55,7 @@ impl Proposal {
     /// A proposal whose restore goes below `directory` and writes so many bytes there.
     #[must_use]
     pub fn new(run: RunId, plan: Plan, choice: Choice, directory: PathBuf, database_bytes: u64) -> Proposal {
-        Proposal { run, plan, choice, directory, database_bytes }
+        Proposal { run, plan, choice, outlook: None, directory, database_bytes }
     }
 
     /// What the restore will write, where it goes to the file system of `state`.
@@ -110,6 +113,9 @@ pub enum ProposalError {
     /// The operating system gives no random name.
     #[error("a name for the run can't be drawn: {0}")]
     Name(std::io::Error),
+    /// The accident that was named gives no target.
+    #[error("{0}")]
+    Accident(String),
     /// The runbook can't be bound.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
@@ -128,6 +134,9 @@ pub fn propose(
     let environment = BaseEnvironment::from_process()?;
     let config = pgbackrest.configuration()?;
     let stanza_name = stanza_name(settings, &config, given)?;
+    let mut given = given.clone();
+    outlook::fill(settings, runbook, &stanza_name, &mut given).map_err(ProposalError::Accident)?;
+    let given = &given;
     let inventory = look::inventory(pgbackrest, Some(&stanza_name))?;
     let stanza = inventory.stanza(&stanza_name).ok_or(ProposalError::NoStanza)?;
     let production = config.pg1_path(&stanza_name).filter(|path| path.join("global/pg_control").exists());
@@ -182,6 +191,8 @@ pub fn propose(
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
+    let outlook = outlook::of(settings, runbook, &subject.stanza, &target, choice.timeline);
+    known_texts.extend(outlook.clone().unwrap_or_default().facts());
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {
         let store = paths::state_directory(settings).ok().and_then(|state| Store::existing(&state).ok().flatten());
@@ -203,7 +214,7 @@ pub fn propose(
         .map_or(0, |set| set.database_bytes().0);
     // They move by nature: the seal leaves them out.
     plan.facts.thresholds = facts::thresholds(&plan, Some(database_bytes));
-    Ok(Proposal::new(run, plan, choice, directory, database_bytes))
+    Ok(Proposal { outlook, ..Proposal::new(run, plan, choice, directory, database_bytes) })
 }
 
 /// Whether a parameter of it is the cluster that was kept: all runs are looked through for that.

@@ -1,6 +1,6 @@
 //! What happened, for a person: the proposed transaction with its exact target first, then all suspects in commit order.
 
-use crate::planning::accident::{Answer, Counts, ExactTarget, Suspect, SuspectRelation};
+use crate::planning::accident::{Answer, ExactTarget, Suspect, SuspectRelation, discards, keeps};
 use crate::report::command_text::shell_word;
 use chrono::{DateTime, TimeZone, Utc};
 use std::fmt::Write as _;
@@ -60,13 +60,8 @@ fn of_proposed<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown:
     let mut out = format!("Stop right before transaction {}: the first is here.\n", suspect.xid);
     let _ = writeln!(out, "  committed  {}", moments(suspect.commit_time, shown));
     let _ = writeln!(out, "  target     {}", target(&suspect.target));
-    match &suspect.last_kept {
-        Some(kept) => {
-            let _ = writeln!(out, "  keeps      the commit of {} (xid {})", utc(kept.time), kept.xid);
-        }
-        None => out.push_str("  keeps      every commit before it; none of them was read\n"),
-    }
-    let _ = writeln!(out, "  discards   it and {}", discarded(suspect));
+    let _ = writeln!(out, "  keeps      {}", keeps(suspect.last_kept.as_ref()));
+    let _ = writeln!(out, "  discards   it and {}", discards(&suspect.discarded, "later commit"));
     if !suspect.locked_until_promotion.is_empty() {
         let _ = writeln!(
             out,
@@ -90,20 +85,9 @@ fn of_suspect<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown: 
     if suspect.relations.len() > MOST_TABLES {
         let _ = writeln!(out, "     and {} more relations", suspect.relations.len() - MOST_TABLES);
     }
-    let earlier =
-        if suspect.may_begin_earlier { ", or earlier: it may have begun before the WAL that was read" } else { "" };
-    let _ = writeln!(
-        out,
-        "     records from {}{earlier}; its commit from {} to {}",
-        suspect.first_record_lsn, suspect.commit_start_lsn, suspect.commit_end_lsn
-    );
+    let _ = writeln!(out, "     {}", records(suspect));
     let _ = writeln!(out, "     to stop before it: {}", target(&suspect.target));
-    let directory = shown.directory.map_or("PG_WAL".to_owned(), |path| shell_word(&path.to_string_lossy()));
-    let _ = writeln!(
-        out,
-        "     to see it: pg_waldump --path={directory} --timeline={} --start={} --end={} --xid={}",
-        suspect.target.timeline, suspect.first_record_lsn, suspect.commit_end_lsn, suspect.xid
-    );
+    let _ = writeln!(out, "     to see it: {}", waldump(suspect, shown.directory));
     if !suspect.subtransactions.is_empty() {
         let ids: Vec<String> = suspect.subtransactions.iter().take(10).map(u32::to_string).collect();
         let more = if suspect.subtransactions.len() > 10 { ", …" } else { "" };
@@ -112,7 +96,30 @@ fn of_suspect<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown: 
     out
 }
 
-fn of_relation(relation: &SuspectRelation) -> String {
+/// Where a suspect's records lie.
+#[must_use]
+pub fn records(suspect: &Suspect) -> String {
+    let earlier =
+        if suspect.may_begin_earlier { ", or earlier: it may have begun before the WAL that was read" } else { "" };
+    format!(
+        "records from {}{earlier}; its commit from {} to {}",
+        suspect.first_record_lsn, suspect.commit_start_lsn, suspect.commit_end_lsn
+    )
+}
+
+/// The command that shows a suspect's records; where the WAL lies in no directory, `PG_WAL` stands for one.
+#[must_use]
+pub fn waldump(suspect: &Suspect, directory: Option<&Path>) -> String {
+    let directory = directory.map_or("PG_WAL".to_owned(), |path| shell_word(&path.to_string_lossy()));
+    format!(
+        "pg_waldump --path={directory} --timeline={} --start={} --end={} --xid={}",
+        suspect.target.timeline, suspect.first_record_lsn, suspect.commit_end_lsn, suspect.xid
+    )
+}
+
+/// What was done to a relation.
+#[must_use]
+pub fn of_relation(relation: &SuspectRelation) -> String {
     let mut words = Vec::new();
     for (count, what) in [(relation.inserted, "inserted"), (relation.updated, "updated"), (relation.deleted, "deleted")]
     {
@@ -123,35 +130,14 @@ fn of_relation(relation: &SuspectRelation) -> String {
     words.extend(relation.truncated.then(|| "truncated".to_owned()));
     words.extend(relation.dropped.then(|| "dropped".to_owned()));
     let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
-    format!("{}{oid}: {}", relation.name, words.join(", "))
+    let since =
+        relation.remembered.map(|at| format!(", from the catalog memory of {}", at.format("%Y-%m-%d %H:%M:%S+00")));
+    format!("{}{oid}{}: {}", relation.name, since.unwrap_or_default(), words.join(", "))
 }
 
-fn discarded(suspect: &Suspect) -> String {
-    let discarded = &suspect.discarded;
-    let mut tables: Vec<(&String, &Counts)> = discarded.by_table.iter().collect();
-    tables.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.rows()));
-    let words: Vec<String> = tables
-        .iter()
-        .take(MOST_TABLES)
-        .flat_map(|(table, counts)| {
-            let of =
-                [(counts.inserted, "inserts into"), (counts.updated, "updates of"), (counts.deleted, "deletes from")];
-            of.into_iter().filter(|(count, _)| *count > 0).map(move |(count, what)| format!("{count} {what} {table}"))
-        })
-        .collect();
-    let more = if tables.len() > MOST_TABLES {
-        format!(", and {} more tables", tables.len() - MOST_TABLES)
-    } else {
-        String::new()
-    };
-    match (discarded.commits, words.is_empty()) {
-        (0, _) => "no later commit in the WAL that was read".to_owned(),
-        (commits, true) => format!("{commits} later commits, none of which changed rows of a table"),
-        (commits, false) => format!("{commits} later commits: {}{more}", words.join(", ")),
-    }
-}
-
-fn target(target: &ExactTarget) -> String {
+/// Where recovery stops, with its timeline.
+#[must_use]
+pub fn target(target: &ExactTarget) -> String {
     format!("{}, on timeline {}", target.recovery_target(), target.timeline)
 }
 

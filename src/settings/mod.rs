@@ -18,6 +18,7 @@
 //! [state]
 //! directory = "/var/lib/lifeboat"      # default: /var/lib/lifeboat where it exists, else XDG state
 //! runtime_directory = "/run/lifeboat"  # default: /run/lifeboat, else XDG runtime, else /tmp/lifeboat-UID
+//! wal_cache = "2GB"                    # default: 2GB; how much fetched WAL is kept for the next question, "0" for none
 //!
 //! [drill]
 //! directory = "/srv/drill"                       # default: below the state directory
@@ -97,12 +98,20 @@ pub struct PostgresSettings {
 }
 
 /// `[state]`: where journals and sockets live.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateSettings {
     /// `directory`: runs and their journals. Default: see `engine::paths`.
     pub directory: Option<PathBuf>,
     /// `runtime_directory`: sockets; a short path. Default: see `engine::paths`.
     pub runtime_directory: Option<PathBuf>,
+    /// `wal_cache`: how many bytes of WAL that was fetched from repositories are kept. Default: 2 GB.
+    pub wal_cache_bytes: u64,
+}
+
+impl Default for StateSettings {
+    fn default() -> StateSettings {
+        StateSettings { directory: None, runtime_directory: None, wal_cache_bytes: 2 << 30 }
+    }
 }
 
 /// `[drill]`: defaults of the restore drill.

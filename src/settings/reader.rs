@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 const KNOWN: [(&str, &[&str]); 6] = [
     ("pgbackrest", &["binary", "config", "stanza"]),
     ("postgres", &["bin_directory", "owner", "user"]),
-    ("state", &["directory", "runtime_directory"]),
+    ("state", &["directory", "runtime_directory", "wal_cache"]),
     ("drill", &["directory", "probe_sql", "database", "depth"]),
     ("runbooks", &["directory"]),
     ("operator", &["timezone"]),
@@ -90,6 +90,7 @@ impl Reader<'_> {
             ("postgres", "user") => settings.postgres.user = Some(text.to_owned()),
             ("state", "directory") => settings.state.directory = Some(path()),
             ("state", "runtime_directory") => settings.state.runtime_directory = Some(path()),
+            ("state", "wal_cache") => settings.state.wal_cache_bytes = bytes(text)?,
             ("drill", "directory") => settings.drill.directory = Some(path()),
             ("drill", "probe_sql") => settings.drill.probe_sql = Some(text.to_owned()),
             ("drill", "database") => settings.drill.database = text.to_owned(),
@@ -100,6 +101,24 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// `512MB`: a whole number and a unit of 1024 each, as PostgreSQL's own settings have it.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.len() - text.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim() {
+        "kB" => Some(1 << 10),
+        "MB" => Some(1 << 20),
+        "GB" => Some(1 << 30),
+        "TB" => Some(1 << 40),
+        "" if number == "0" => Some(1),
+        _ => None,
+    };
+    let bytes = number.parse().ok().zip(factor).and_then(|(number, factor): (u64, u64)| number.checked_mul(factor));
+    bytes.ok_or_else(|| {
+        format!("'{text}' is no size; write a whole number with kB, MB, GB or TB, as 2GB, or 0 for none")
+    })
 }
 
 fn depth(text: &str) -> Result<DrillDepth, String> {

@@ -3,6 +3,7 @@
 use crate::domain::event::RunId;
 use crate::domain::inventory::SetKey;
 use crate::engine::proposal::Proposal;
+use crate::planning::accident::Question;
 use crate::planning::machine::Request;
 use std::collections::BTreeMap;
 
@@ -46,6 +47,17 @@ pub enum Action {
     Survey(String),
     /// Ask for a set's databases and tablespaces.
     Detail(SetKey),
+    /// Read WAL and look for an accident; what is being read for an earlier question is broken off.
+    FindAccident {
+        /// Comes back with the answer: a later question makes an earlier answer void.
+        ticket: u64,
+        /// The stanza, where it is known.
+        stanza: Option<String>,
+        /// What is asked.
+        question: Question,
+    },
+    /// Break that off: what was read until then is answered for.
+    LeaveAccident,
     /// Read the runbooks.
     LoadRunbooks,
     /// Make a plan.

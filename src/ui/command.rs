@@ -9,6 +9,8 @@ pub enum Place {
     Inventory,
     /// The timeline.
     Timeline,
+    /// The page of an accident.
+    Accident,
     /// The runbooks.
     Runbooks,
     /// A plan.
@@ -39,6 +41,7 @@ impl Place {
             Place::Everywhere => "On every page",
             Place::Inventory => "Inventory",
             Place::Timeline => "Timeline",
+            Place::Accident => "Accident",
             Place::Runbooks => "Runbooks",
             Place::Plan => "Plan",
             Place::Run => "Run",
@@ -78,6 +81,8 @@ pub enum Command {
     GoInventory,
     /// To the timeline.
     GoTimeline,
+    /// To the page of an accident.
+    GoAccident,
     /// To the runbooks.
     GoRunbooks,
     /// To the runs.
@@ -122,6 +127,10 @@ pub enum Command {
     HourEarlier,
     /// The cursor an hour later.
     HourLater,
+    /// About when it happened.
+    AskWhen,
+    /// To the suspect that is proposed.
+    GoProposed,
     /// Type the target.
     TypeTarget,
     /// The other panel.

@@ -4,8 +4,10 @@ use crate::domain::event::RunId;
 use crate::domain::inventory::{BackupSet, Inventory, LastDrills, SetKey};
 use crate::domain::progress::Progress;
 use crate::domain::run::Run;
+use crate::engine::accident::Progress as WalProgress;
 use crate::engine::ground::Ground;
 use crate::engine::proposal::Proposal;
+use crate::planning::accident::Answer;
 use crate::planning::runbook::Runbook;
 use crate::ui::action::OutputKey;
 use chrono::{DateTime, FixedOffset};
@@ -40,6 +42,10 @@ pub enum Reply {
     Ground(String, Ground),
     /// A set's details.
     Detail(SetKey, Result<BackupSet, String>),
+    /// How far WAL was read for a question, by its ticket.
+    AccidentProgress(u64, WalProgress),
+    /// What happened, by the question's ticket.
+    Accident(u64, Result<AccidentFound, String>),
     /// The runbooks.
     Runbooks(Result<Vec<RunbookCard>, String>),
     /// A plan, by its ticket.
@@ -62,6 +68,19 @@ pub enum Reply {
     Transcript(RunId, Result<Vec<String>, String>),
     /// Something that was to be done for a person can't be.
     Failed(String),
+}
+
+/// What came of looking for an accident.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccidentFound {
+    /// The suspects.
+    pub answer: Answer,
+    /// Where the WAL was read, as a person says it.
+    pub place: String,
+    /// The directory that `pg_waldump` can read it from, where there is one.
+    pub directory: Option<PathBuf>,
+    /// The server's zone, where it is known.
+    pub server_zone: Option<chrono_tz::Tz>,
 }
 
 /// A runbook in the list.

@@ -80,6 +80,7 @@ fn tabs(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         });
     }
     let deeper = match model.page() {
+        Page::Accident => Some("5 Accident".to_owned()),
         Page::Plan => Some(format!("Plan {}", model.plan.runbook)),
         Page::Run => Some(model.run.as_ref().map_or("Run".to_owned(), |run| format!("Run {}", run.id))),
         Page::Transcript => {

@@ -1,13 +1,16 @@
 //! What `update` wants done, done: each question in a thread of its own, its answer into the inbox. A slow repository
 //! keeps nobody waiting, and a frame waits for nothing.
 
+mod accident;
 mod follow;
 mod read;
 
 use crate::domain::event::RunId;
+use crate::engine::accident::{Cancel, Progress};
 use crate::engine::client;
 use crate::engine::store::RunFolder;
 use crate::engine::{desk, paths};
+use crate::planning::accident::Question;
 use crate::planning::machine::Request;
 use crate::settings::Settings;
 use crate::ui::action::{Action, OutputKey, Paged};
@@ -17,6 +20,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// A person sees no more than this many steps of a bar.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Where answers go: the inbox, and a byte that wakes who sleeps on keys.
 #[derive(Debug, Clone)]
@@ -48,13 +55,15 @@ pub struct Worker {
     post: Post,
     /// Set when the run that is followed is to be left.
     leave: Option<Arc<AtomicBool>>,
+    /// Set when reading WAL for an accident is to be broken off.
+    leave_accident: Option<Cancel>,
 }
 
 impl Worker {
     /// With these settings; answers go there.
     #[must_use]
     pub fn new(settings: Settings, post: Post) -> Worker {
-        Worker { settings: Arc::new(settings), post, leave: None }
+        Worker { settings: Arc::new(settings), post, leave: None, leave_accident: None }
     }
 
     /// Does what takes time in a thread of its own. What is left over is the terminal's to do.
@@ -64,6 +73,8 @@ impl Worker {
             Action::Look => self.ask(read::inventory),
             Action::Survey(stanza) => self.ask(move |settings| read::ground(settings, &stanza)),
             Action::Detail(key) => self.ask(move |settings| read::detail(settings, key)),
+            Action::FindAccident { ticket, stanza, question } => self.find_accident(ticket, stanza, question),
+            Action::LeaveAccident => self.leave_accident(),
             Action::LoadRunbooks => self.ask(read::runbooks),
             Action::Propose { ticket, runbook, given } => {
                 self.ask(move |settings| Reply::Proposal(ticket, read::propose(settings, &runbook, &given)));
@@ -97,6 +108,29 @@ impl Worker {
         if let Err(error) = started {
             let why = format!("nothing can be asked: {error}");
             self.post.send(Event::Reply(Box::new(Reply::Failed(why))));
+        }
+    }
+
+    fn find_accident(&mut self, ticket: u64, stanza: Option<String>, question: Question) {
+        self.leave_accident();
+        let cancel = Cancel::new();
+        self.leave_accident = Some(cancel.clone());
+        let post = self.post.clone();
+        self.ask(move |settings| {
+            let mut told: Option<Instant> = None;
+            let mut tell = |progress: Progress| {
+                if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
+                    told = Some(Instant::now());
+                    post.send(Event::Reply(Box::new(Reply::AccidentProgress(ticket, progress))));
+                }
+            };
+            Reply::Accident(ticket, accident::found(settings, stanza, &question, &cancel, &mut tell))
+        });
+    }
+
+    fn leave_accident(&mut self) {
+        if let Some(cancel) = self.leave_accident.take() {
+            cancel.set();
         }
     }
 

@@ -34,7 +34,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => ".{0,40}".prop_map(Happening::Paste),
         1 => (0u16..240, 0u16..80).prop_map(|(columns, rows)| Happening::Size(columns, rows)),
         1 => (-100_000i64..100_000).prop_map(Happening::Tick),
-        6 => (0u8..20).prop_map(Happening::Answer),
+        6 => (0u8..23).prop_map(Happening::Answer),
     ]
 }
 
@@ -61,6 +61,9 @@ fn answer(model: &mut Model, number: u8) -> Vec<Action> {
         16 => Reply::Output(key, OutputPage::default()),
         17 => Reply::Answered(id(), Err("typed 'x', and the gate asks for 'main'".into())),
         18 => Reply::Transcript(id(), Ok(vec!["evidence".into(); 90])),
+        19 => Reply::Accident(model.accident.ticket, Ok(crate::accident::found())),
+        20 => Reply::Accident(model.accident.ticket, Err("no WAL".into())),
+        21 => Reply::AccidentProgress(model.accident.ticket, crate::accident::progress(7)),
         _ => Reply::Found(key, Some(200)),
     };
     reply(model, told)

@@ -1,5 +1,6 @@
 //! The one table of keys: what is in it can be reached, is offered, is in the help.
 
+use crate::accident::answered;
 use crate::support::{AT_GATE, RESTORING, at_run, filled, key, press, proposal, reply, screen};
 use lifeboat::ui::action::Action;
 use lifeboat::ui::command::{Command, Place};
@@ -18,10 +19,11 @@ fn at(place: Place) -> Model {
     let mut model = match place {
         Place::Run | Place::Note => at_run(SIZE, Depth::True, RESTORING),
         Place::Gate => at_run(SIZE, Depth::True, AT_GATE),
+        Place::Accident => answered(SIZE, Depth::True),
         _ => filled(SIZE, Depth::True),
     };
     let way: &[&str] = match place {
-        Place::Everywhere | Place::Inventory | Place::Run => &[],
+        Place::Everywhere | Place::Inventory | Place::Accident | Place::Run => &[],
         Place::Timeline => &["2"],
         Place::Runbooks => &["3"],
         Place::Plan => &["d"],
@@ -51,7 +53,9 @@ fn every_place_is_reached_by_keys() {
 
 #[test]
 fn every_place_leads_back() {
-    for place in [Place::Timeline, Place::Runbooks, Place::Plan, Place::Runs, Place::Transcript, Place::Help] {
+    for place in
+        [Place::Timeline, Place::Accident, Place::Runbooks, Place::Plan, Place::Runs, Place::Transcript, Place::Help]
+    {
         let mut model = at(place);
         press(&mut model, &["Esc", "Esc"]);
         assert_eq!(model.place(), Place::Inventory, "{place:?}");
@@ -75,6 +79,7 @@ fn the_help_lists_every_action_and_the_footer_offers_what_it_says() {
     for place in [
         Place::Inventory,
         Place::Timeline,
+        Place::Accident,
         Place::Runbooks,
         Place::Plan,
         Place::Runs,
@@ -142,6 +147,9 @@ fn every_key_does_something_where_it_is_bound() {
         let mut model = at(binding.place);
         if binding.command == Command::MinuteLater || binding.command == Command::HourLater {
             press(&mut model, &["Home"]);
+        }
+        if binding.command == Command::GoProposed {
+            press(&mut model, &["Down"]);
         }
         model.notice = None;
         let before = effect(&model, &[]);

@@ -7,6 +7,7 @@ mod sample_plan;
 #[path = "../sample_run/mod.rs"]
 mod sample_run;
 
+mod accident;
 mod anything;
 mod gates;
 mod hostile;

@@ -19,6 +19,8 @@ fn deleted_rows_come_back_after_a_target_too_late_and_one_too_early() {
         in_place::ask(lab, &count).parse().unwrap()
     };
 
+    let proposed = filled(&lab, &truth);
+
     // Behind the accident: seen at the pause.
     let late = after[2].lsn;
     let mut recovery = Recovery::begin(&lab, &[], &["-p", &before(late)]);
@@ -34,11 +36,10 @@ fn deleted_rows_come_back_after_a_target_too_late_and_one_too_early() {
     assert_eq!((old(&lab), there(&lab, &good)), (payments.rows, rows(&good[..=early])));
     assert_eq!(recovery.drill.steps_started("restore"), 2);
 
-    // And forward, without one, to where it began.
-    let target = truth.target.unwrap();
-    recovery.decide(&["forward", &before(target)]);
+    // And forward, without one, to right before the first accident, as the WAL tells it.
+    recovery.decide(&["forward", &before(proposed)]);
     recovery.comes_to(&Way::Decision);
-    recovery.assert_pauses_before(target);
+    recovery.assert_pauses_before(proposed);
     assert_eq!((old(&lab), there(&lab, &good), there(&lab, &after)), (payments.rows, rows(&good), 0));
     assert_eq!(recovery.drill.steps_started("restore"), 2);
 
@@ -46,7 +47,57 @@ fn deleted_rows_come_back_after_a_target_too_late_and_one_too_early() {
     recovery.comes_to(&Way::Ended("done"));
     recovered(&recovery, &truth);
     let lost = recovery.value("goal.first-discarded");
-    assert!(lost.contains(&format!("xid {}", truth.blows[0].commit.xid)), "the accident is what is lost first: {lost}");
+    let accident = format!("xid {}", truth.blows[0].commit.xid);
+    assert!(lost.contains(&accident), "the accident is what is lost first: {lost}");
+
+    // What was thrown away is named by table, and where it still is: when it was decided, and at the end.
+    for told in ["weigh.shown", "discarded.shown"] {
+        let shown = recovery.value(told);
+        assert!(shown.contains(&format!("{deleted} deletes from payments")), "{told}: {shown}");
+        assert!(shown.contains(" inserts into orders") && shown.contains(&accident), "{told}: {shown}");
+        assert!(!shown.contains("relation file") && !shown.contains("not counted"), "{told}: {shown}");
+    }
+    let sold = after.iter().filter(|commit| commit.order_id.is_some()).count();
+    let inserts = recovery.value("discarded.shown").split(" inserts into orders").next().unwrap();
+    let inserts: usize = inserts.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(inserts >= sold, "{inserts} orders were thrown away, and {sold} were promised");
+    let place = recovery.value("discarded.where").to_owned();
+    assert!(place.contains("repo1, repo2") && place.contains("safety/pg_wal"), "{place}");
+    let told: String = recovery.transcript(&[]).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("Thrown away: ") && told.contains("Still there: timeline 1"), "{told}");
+}
+
+/// The target that a plan takes from the WAL around the accident: right before it, with what that keeps and discards.
+fn filled(lab: &Lab, truth: &Truth) -> Lsn {
+    let around = truth.page_says.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let plan = |runbook: &str, more: &[&str]| {
+        let accident = format!("accident=around:{around} window 30m table payments");
+        lab.run_lifeboat(&[&["plan", runbook, "-p", &accident], more].concat())
+    };
+    let output = plan("pitr-in-place", &["--json"]);
+    lab::assert_done(&output, "lifeboat plan -p accident=");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let parameter =
+        |name: &str| said["parameters"][name].as_str().unwrap_or_else(|| panic!("{name}: {said}")).to_owned();
+    assert_eq!((parameter("exclusive"), parameter("timeline")), ("true".to_owned(), truth.timeline.to_string()));
+    let target = Lsn::parse(parameter("target").strip_prefix("lsn:").unwrap()).unwrap();
+    assert!(target <= truth.blows[0].commit.lsn, "{target} is behind the accident");
+    let last = truth.last_good.as_ref().unwrap();
+    let text = String::from_utf8(plan("pitr-in-place", &[]).stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [format!("(xid {})", last.xid), format!("{} deletes from payments", truth.blows[0].rows.unwrap())] {
+        assert!(text.contains(&words), "'{words}' is not in: {text}");
+    }
+    // Both can't be given, and nothing is made up where there was no accident.
+    let both = plan("pitr-side-by-side", &["-p", "target=latest"]);
+    assert_eq!(both.status.code(), Some(2), "{both:?}");
+    assert!(String::from_utf8_lossy(&both.stderr).contains("leave one out"), "{both:?}");
+    let other =
+        ["plan", "pitr-in-place", "-p", &format!("accident=around:{around} window 30m table customers_of_mars")];
+    let none = lab.run_lifeboat(&other);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
+    assert!(String::from_utf8_lossy(&none.stderr).contains("none is surely an accident"), "{none:?}");
+    target
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accident;
+mod accident_archive;
 mod bad_input;
 mod checks;
 mod console;

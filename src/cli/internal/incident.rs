@@ -8,6 +8,8 @@ use super::super::Exit;
 use crate::domain::event::RunId;
 use crate::domain::text::clean;
 use crate::engine::catalog;
+use crate::engine::catalog_memory;
+use crate::engine::clock;
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::kept::{self, SetToRestore};
 use crate::engine::managers::{Held, StartConf};
@@ -49,7 +51,7 @@ pub(super) enum Helper {
         #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
         log_limit: u64,
     },
-    /// Saves settings, slots, sequences and row estimates of the running server.
+    /// Saves settings, slots, sequences and row estimates of the running server, and what its tables are called.
     SaveCatalog {
         /// The server's door.
         #[command(flatten)]
@@ -57,6 +59,12 @@ pub(super) enum Helper {
         /// What is put in safety.
         #[arg(long, value_name = "DIR")]
         safety: PathBuf,
+        /// The stanza under which the names of tables are saved; without it they are not.
+        #[arg(long, value_name = "STANZA", requires = "system_identifier")]
+        names_of: Option<String>,
+        /// The cluster that the names are of.
+        #[arg(long, value_name = "NUMBER")]
+        system_identifier: Option<u64>,
     },
     /// Keeps the old cluster, disarmed.
     Keep {
@@ -168,7 +176,12 @@ pub(super) fn run(helper: &Helper) -> anyhow::Result<Exit> {
             let file = named(config_file.as_deref());
             save_settings((data_directory, file), postgres_bin, safety, *log_limit, &mut told)?;
         }
-        Helper::SaveCatalog { server, safety } => save_catalog(server, safety, &mut told)?,
+        Helper::SaveCatalog { server, safety, names_of, system_identifier } => {
+            save_catalog(server, safety, &mut told)?;
+            if let (Some(stanza), Some(cluster)) = (names_of, system_identifier) {
+                save_names(server, safety, stanza, *cluster, &mut told)?;
+            }
+        }
         Helper::Keep { run, data_directory, kept, how, set_tablespaces, set_bytes } => {
             let run = RunId::parse(run)?;
             let set = SetToRestore { bytes: *set_bytes, tablespaces: keep::oids(set_tablespaces)? };
@@ -321,6 +334,23 @@ fn save_catalog(server: &Server, safety: &Path, told: &mut Told) -> anyhow::Resu
             told.say("catalog", format!("unknown: {error}"));
         }
         Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// WAL knows tables by numbers: what is thrown away is told by name when the server is stopped already. Missing names keep
+/// nobody from going on.
+fn save_names(server: &Server, safety: &Path, stanza: &str, cluster: u64, told: &mut Told) -> anyhow::Result<()> {
+    let environment = BaseEnvironment::from_process()?.real;
+    let programs = PostgresPrograms::at(&server.postgres_bin, &environment)?;
+    let asked =
+        catalog_memory::Server::at(&programs, &environment, &server.socket_directory, server.port, &server.user);
+    let now = clock::now().to_utc();
+    let saved = catalog_memory::read_catalogs(&asked)
+        .and_then(|found| catalog_memory::remember(safety, stanza, cluster, found.relations, now));
+    match saved {
+        Ok(saved) => told.say("names", format!("{} in {}", saved.total, saved.file.display())),
+        Err(error) => told.say("names", format!("unknown: {error}")),
     }
     Ok(())
 }

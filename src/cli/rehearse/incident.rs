@@ -8,6 +8,7 @@ use crate::domain::run::Run;
 use crate::engine::postgres::{LiveState, server_is_live};
 use crate::engine::rehearsal::{self, Rehearsal, Scenario, Score};
 use crate::planning::target::RecoveryTarget;
+use crate::report::command_text::shell_word;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,10 @@ pub(super) fn lead(rehearsal: &mut Rehearsal, args: &Args, interrupted: &Arc<Ato
     let settings = rehearsal.layout.settings();
     let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
     tell(INTRODUCTION)?;
+    if args.scenario != Some(Scenario::LostDataDirectory) {
+        let settings = rehearsal.layout.settings();
+        tell(&format!("{WHICH_MOMENT}{}\n\n", shell_word(&settings.to_string_lossy())))?;
+    }
     loop {
         let Some((target, exclusive)) = moment(&practice, args, interrupted)? else { return left(Exit::Waiting) };
         let (target, exclusive) = (format!("target={target}"), format!("exclusive={exclusive}"));
@@ -111,6 +116,12 @@ fn scored(rehearsal: &Rehearsal, practice: &Context, run: &Run, args: &Args) -> 
     tell(&format!("\n{}\n", evidence(rehearsal, practice, run, stays)?))?;
     Ok(Rehearsed { exit: if is_perfect { Exit::Done } else { Exit::Failed }, is_perfect })
 }
+
+/// How the moment is found; the settings follow.
+const WHICH_MOMENT: &str = "To find the moment, ask the WAL in another terminal (it changes nothing):
+  lifeboat accident --around '2026-11-22 23:13:04+03'   with the page's time
+It names the transaction and the exact LSN to stop before; that is a moment, too.
+The console asks the same with key 5. Both want  --settings ";
 
 /// What is going to happen, and what the gates want.
 const INTRODUCTION: &str = "

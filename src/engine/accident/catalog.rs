@@ -131,7 +131,11 @@ fn add(names: &mut Names, database: u32, row: Row) {
     // Not negative and whole: what an estimate is, as far as it is one.
     let estimated = (estimated >= 0.0).then_some(estimated as u64);
     let (schema, name) = (clean(&schema), clean(&name));
-    names.add(database, file, RelationName { oid, schema, name, kind, rows, counted: Counted::After, estimated });
+    names.add(
+        database,
+        file,
+        RelationName { oid, schema, name, kind, rows, counted: Counted::After, estimated, remembered: None },
+    );
 }
 
 #[cfg(test)]

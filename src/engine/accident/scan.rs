@@ -7,7 +7,8 @@ use crate::engine::accident::window;
 use crate::planning::accident::{Answer, Committed, Coverage, Names, Notice, Search, Transactions, Window};
 use crate::planning::target::RecoveryTarget;
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::time::{Duration, Instant};
 
 /// How far reading has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +21,31 @@ pub struct Progress {
     pub of: usize,
 }
 
+/// What there is to tell while the answer is worked out. Whoever hears it may break off.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The names of tables are read from the server, or from what was remembered.
+    Names,
+    /// The archive is listed.
+    Listing,
+    /// A segment is looked into, to find where the window lies.
+    Looking(WalSegment),
+    /// A segment is read.
+    Reading(Progress),
+    /// What was found so far; more may come, and what is discarded grows. At most one a second.
+    SoFar(&'a Answer),
+}
+
+/// Who hears the news.
+pub type Tell<'t> = dyn FnMut(News<'_>) -> ControlFlow<()> + 't;
+
 /// Notes of one kind beyond this number are summed up.
 const MOST_NOTES: usize = 20;
+/// Between two answers on the way.
+const SO_FAR_EVERY: Duration = Duration::from_secs(1);
 
-/// Searches a window for accidents. `table` limits the suspects to those that touch it. `progress` hears of each segment
-/// and may break off.
+/// Searches a window for accidents. `table` limits the suspects to those that touch it. `tell` hears of each segment
+/// and may break off: the answer then covers what was read.
 ///
 /// # Errors
 /// When segments can't be listed, or the window has no WAL at all. What can be read is answered for; the rest is noted.
@@ -33,10 +54,18 @@ pub fn find(
     asked: Window,
     names: Names,
     table: Option<&str>,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    tell: &mut Tell<'_>,
 ) -> Result<Answer, SourceError> {
     let mut search = Search::new(asked, names);
-    let mut coverage = scan(source, asked, progress, &mut |notice| search.notice(&notice))?;
+    let mut told = (Instant::now(), 0);
+    let mut coverage = scan(source, asked, tell, &mut |event, tell| match event {
+        Event::Notice(notice) => search.notice(&notice),
+        Event::Read(coverage) if search.candidates() != told.1 && told.0.elapsed() >= SO_FAR_EVERY => {
+            _ = tell(News::SoFar(&search.answer(table, coverage.clone())));
+            told = (Instant::now(), search.candidates());
+        }
+        Event::Read(_) => {}
+    })?;
     if coverage.segments_behind > 0 {
         coverage.notes.push(format!(
             "{} segments behind the window were not read: what was committed in them would be discarded too",
@@ -54,10 +83,10 @@ pub fn commits(
     source: &mut dyn SegmentSource,
     asked: Window,
     each: &mut dyn FnMut(&Committed),
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    tell: &mut Tell<'_>,
 ) -> Result<Coverage, SourceError> {
-    scan(source, asked, progress, &mut |notice| {
-        if let Notice::Committed(committed) = notice
+    scan(source, asked, tell, &mut |event, _| {
+        if let Event::Notice(Notice::Committed(committed)) = event
             && committed.time.utc().is_some_and(|time| (asked.from..=asked.to).contains(&time))
         {
             each(committed);
@@ -65,34 +94,58 @@ pub fn commits(
     })
 }
 
+/// What comes of reading.
+pub(super) enum Event<'a> {
+    /// A commit, a restore point.
+    Notice(Notice<'a>),
+    /// A segment was read to its end.
+    Read(&'a Coverage),
+}
+
 fn scan(
     source: &mut dyn SegmentSource,
     asked: Window,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    notice: &mut dyn FnMut(Notice<'_>),
+    tell: &mut Tell<'_>,
+    take: &mut dyn FnMut(Event<'_>, &mut Tell<'_>),
 ) -> Result<Coverage, SourceError> {
     let all = source.segments()?;
-    let range = window::segments(source, &all, asked.from, asked.to)?;
+    let located = window::segments(source, &all, asked, tell)?;
+    scan_range(source, &all, located.range, located.notes, tell, take)
+}
+
+/// Reads the segments of a range of `all`, after what is to be noted of them.
+pub(super) fn scan_range(
+    source: &mut dyn SegmentSource,
+    all: &[WalSegment],
+    range: Range<usize>,
+    notes: Vec<String>,
+    tell: &mut Tell<'_>,
+    take: &mut dyn FnMut(Event<'_>, &mut Tell<'_>),
+) -> Result<Coverage, SourceError> {
     let behind = all.len() - range.end.min(all.len());
     let Some(wanted) = all.get(range).filter(|wanted| !wanted.is_empty()) else {
         return Err(SourceError::NoWal(format!("{} holds no WAL", source.place())));
     };
+    source.expect(wanted);
     let mut reading = Reading {
         stream: WalStream::new(source.size(), Some(source.system_identifier())),
         transactions: Transactions::new(),
-        coverage: Coverage { segments_behind: behind as u64, ..Coverage::default() },
+        coverage: Coverage { segments_behind: behind as u64, notes, ..Coverage::default() },
         gaps: 0,
         unproven: BTreeSet::new(),
     };
     for (index, segment) in wanted.iter().enumerate() {
-        if progress(Progress { segment: *segment, place: index + 1, of: wanted.len() }).is_break() {
+        if tell(News::Reading(Progress { segment: *segment, place: index + 1, of: wanted.len() })).is_break() {
             reading.coverage.notes.push(format!("broken off before {segment}: what lies behind was not read"));
             break;
         }
         let is_last = index + 1 == wanted.len();
-        reading.segment(source, *segment, index == 0, is_last, notice);
+        reading.segment(source, *segment, index == 0, is_last, &mut |notice| take(Event::Notice(notice), tell));
+        take(Event::Read(&reading.coverage), tell);
     }
-    Ok(reading.finish())
+    let mut coverage = reading.finish();
+    coverage.notes.extend(source.notes());
+    Ok(coverage)
 }
 
 /// What reading needs and leaves.

@@ -2,6 +2,7 @@
 
 use crate::domain::wal::{SegmentSize, WalSegment};
 use crate::domain::wal_page::WalPageError;
+use chrono::{DateTime, Utc};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -20,6 +21,14 @@ pub trait SegmentSource {
     /// The cluster's system identifier.
     fn system_identifier(&self) -> u64;
 
+    /// When a segment was put where it lies, as a hint where a time is to be looked for; `None` where that says nothing.
+    fn put_there(&self, _segment: WalSegment) -> Option<DateTime<Utc>> {
+        None
+    }
+
+    /// These will be read next, in this order: they may be fetched ahead.
+    fn expect(&mut self, _segments: &[WalSegment]) {}
+
     /// Hands a segment's bytes to `feed`, in order, in pieces of any size, until they end or `feed` breaks off.
     ///
     /// # Errors
@@ -32,6 +41,12 @@ pub trait SegmentSource {
     /// The directory that `pg_waldump` could read them from, where there is one.
     fn directory(&self) -> Option<PathBuf> {
         None
+    }
+
+    /// What a person has to know of what was handed out, in words: damaged copies, places that could not be looked into.
+    /// Each is told once.
+    fn notes(&mut self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -60,6 +75,9 @@ pub enum SourceError {
     /// The WAL holds no commit near the moment, in words.
     #[error("{0}")]
     NoWal(String),
+    /// A person broke it off.
+    #[error("broken off; nothing was changed")]
+    Cancelled,
     /// Something else that fetches segments said so.
     #[error("{0}")]
     Other(String),

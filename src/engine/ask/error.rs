@@ -52,6 +52,12 @@ pub enum AskError {
         /// The limit, in seconds.
         seconds: u64,
     },
+    /// A person wished it to end; it was ended with its children.
+    #[error("{} was broken off", program.display())]
+    Cancelled {
+        /// The program.
+        program: PathBuf,
+    },
     /// It wrote more than it may, and was ended with its children.
     #[error(
         "{} wrote more than {limit_bytes} bytes and was ended with its children: is it really the program it is taken for?",

@@ -4,9 +4,11 @@
 //! Whatever happens, nothing of that group is alive when [`ask`] returns. It must never be used for a step of a run:
 //! what changes something belongs to a step process, which no reader can kill.
 
+mod cancel;
 mod error;
 mod pipes;
 
+pub use cancel::Cancel;
 pub use error::AskError;
 
 use crate::engine::ask::error::{not_found, start_error};
@@ -16,10 +18,12 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most that is read from a program unless said otherwise: 1 GB.
@@ -27,6 +31,9 @@ pub const DEFAULT_OUTPUT_LIMIT_BYTES: u64 = 1_000_000_000;
 
 /// How long a program may take unless said otherwise.
 pub const DEFAULT_TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether a person wants it to end, and how large a file has become.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a killed program may take to be gone, before it is taken to hang in the kernel.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
@@ -44,6 +51,10 @@ pub struct Question {
     pub time_limit: Duration,
     /// With more than this on stdout, in bytes, the program is ended.
     pub output_limit_bytes: u64,
+    /// Once this is set the program is ended.
+    pub cancel: Option<Cancel>,
+    /// Where its stdout goes instead of into the answer; at most a little more than the limit.
+    pub stdout_file: Option<Arc<File>>,
 }
 
 /// What a program answered; its exit status is the caller's to judge.
@@ -82,6 +93,8 @@ impl Question {
             environment: BTreeMap::new(),
             time_limit: DEFAULT_TIME_LIMIT,
             output_limit_bytes: DEFAULT_OUTPUT_LIMIT_BYTES,
+            cancel: None,
+            stdout_file: None,
         }
     }
 
@@ -138,18 +151,21 @@ pub fn ask(question: &Question) -> Result<Answer, AskError> {
 
 /// Starts the program in a process group of its own. The expression, and with it this side's copies of the pipes'
 /// writing ends, is dropped here: else the pipes would never end.
-fn start(program: &Path, question: &Question) -> Result<(duct::Handle, OwnedFd, OwnedFd), AskError> {
+fn start(program: &Path, question: &Question) -> Result<(duct::Handle, Option<OwnedFd>, OwnedFd), AskError> {
     let at_start = |error: io::Error| start_error(program, error);
-    let (stdout_reader, stdout_writer) = io::pipe().map_err(at_start)?;
+    let (stdout_reader, stdout_writer) = match &question.stdout_file {
+        Some(file) => (None, OwnedFd::from(file.try_clone().map_err(at_start)?)),
+        None => io::pipe().map(|(reader, writer)| (Some(OwnedFd::from(reader)), writer.into())).map_err(at_start)?,
+    };
     let (stderr_reader, stderr_writer) = io::pipe().map_err(at_start)?;
-    for pipe in [stdout_reader.as_fd(), stderr_reader.as_fd()] {
+    for pipe in stdout_reader.iter().map(OwnedFd::as_fd).chain([stderr_reader.as_fd()]) {
         rustix::io::ioctl_fionbio(pipe, true).map_err(|errno| at_start(errno.into()))?;
     }
     let handle = duct::cmd(program, &question.arguments)
         .full_env(&question.environment)
         .dir("/")
         .stdin_null()
-        .stdout_file(OwnedFd::from(stdout_writer))
+        .stdout_file(stdout_writer)
         .stderr_file(OwnedFd::from(stderr_writer))
         .unchecked()
         .before_spawn(|command| {
@@ -158,7 +174,7 @@ fn start(program: &Path, question: &Question) -> Result<(duct::Handle, OwnedFd, 
         })
         .start()
         .map_err(at_start)?;
-    Ok((handle, stdout_reader.into(), stderr_reader.into()))
+    Ok((handle, stdout_reader, stderr_reader.into()))
 }
 
 /// A started program that has not been reaped.
@@ -220,25 +236,25 @@ impl Running {
     /// its parent ended is not waited for: `ssh` with a persistent control connection does so for hours.
     fn read(
         &self,
-        stdout: OwnedFd,
+        stdout: Option<OwnedFd>,
         stderr: OwnedFd,
         question: &Question,
         deadline: Option<Instant>,
     ) -> Result<(Vec<u8>, String), AskError> {
         let mut output = Output { bytes: Vec::new(), limit_bytes: question.output_limit_bytes };
         let mut errors = Tail::default();
-        let (mut stdout_open, mut stderr_open) = (true, true);
+        let (mut stdout_open, mut stderr_open) = (stdout.is_some(), true);
         loop {
             // Asked before the pipes are read: what it wrote before it ended is then surely seen.
             let ended = self.wait_for_news(
-                stdout_open.then_some(&stdout),
+                stdout.as_ref().filter(|_| stdout_open),
                 stderr_open.then_some(&stderr),
                 deadline,
                 question,
                 &errors,
             )?;
-            if stdout_open {
-                stdout_open = match output.read(&stdout) {
+            if let Some(stdout) = stdout.as_ref().filter(|_| stdout_open) {
+                stdout_open = match output.read(stdout) {
                     Ok(open) => open,
                     Err(Overflow::Limit) => {
                         return Err(AskError::TooLarge {
@@ -278,6 +294,18 @@ impl Running {
                     stderr: errors.text(),
                 });
             }
+            if question.cancel.as_ref().is_some_and(Cancel::is_set) {
+                return Err(AskError::Cancelled { program: self.program.clone() });
+            }
+            let size = |file: &Arc<File>| file.metadata().map_or(0, |file| file.len());
+            if question.stdout_file.as_ref().map_or(0, size) > question.output_limit_bytes {
+                let limit_bytes = question.output_limit_bytes;
+                return Err(AskError::TooLarge { program: self.program.clone(), limit_bytes });
+            }
+            let left = match (&question.cancel, &question.stdout_file) {
+                (None, None) => left,
+                _ => Some(left.map_or(LOOK_EVERY, |left| left.min(LOOK_EVERY))),
+            };
             let timeout = left.and_then(|left| rustix::event::Timespec::try_from(left).ok());
             let mut watched: Vec<PollFd<'_>> = vec![PollFd::new(&self.ended, PollFlags::IN)];
             watched.extend([stdout, stderr].into_iter().flatten().map(|pipe| PollFd::new(pipe, PollFlags::IN)));
@@ -345,6 +373,35 @@ mod tests {
         let mut question = shell("while :; do echo no >&2; done");
         question.time_limit = Duration::from_millis(300);
         assert!(matches!(ask(&question), Err(AskError::TimedOut { stderr, .. }) if stderr.contains("no")));
+    }
+
+    #[test]
+    fn stdout_goes_into_a_file_within_the_limit() {
+        use std::io::{Read as _, Seek as _};
+        let mut question = shell("printf 12345; echo no >&2; exit 3");
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        question.stdout_file = Some(Arc::clone(&file));
+        let answer = ask(&question).unwrap();
+        let mut text = String::new();
+        (&*file).rewind().unwrap();
+        (&*file).read_to_string(&mut text).unwrap();
+        assert_eq!(
+            (answer.code, answer.stdout.as_slice(), answer.stderr.as_str(), &*text),
+            (3, &b""[..], "no\n", "12345")
+        );
+        let mut question = shell("cat /dev/zero");
+        (question.stdout_file, question.output_limit_bytes) = (Some(Arc::new(tempfile::tempfile().unwrap())), 1000);
+        assert!(matches!(ask(&question), Err(AskError::TooLarge { limit_bytes: 1000, .. })));
+    }
+
+    #[test]
+    fn a_persons_wish_ends_it_and_its_children() {
+        let cancel = Cancel::new();
+        let mut question = shell("sleep 300 & echo $!; wait");
+        question.cancel = Some(cancel.clone());
+        let wish = std::thread::spawn(move || cancel.set());
+        assert!(matches!(ask(&question), Err(AskError::Cancelled { .. })));
+        wish.join().unwrap();
     }
 
     #[test]

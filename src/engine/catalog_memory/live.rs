@@ -95,6 +95,24 @@ impl Server {
         })
     }
 
+    /// A server whose door is known.
+    #[must_use]
+    pub fn at(
+        programs: &PostgresPrograms,
+        environment: &BTreeMap<String, String>,
+        socket_directory: &Path,
+        port: u16,
+        role: &str,
+    ) -> Server {
+        Server {
+            psql: programs.program("psql"),
+            environment: environment.clone(),
+            socket_directory: Some(socket_directory.to_string_lossy().into_owned()),
+            port: Some(port),
+            role: role.to_owned(),
+        }
+    }
+
     /// The lines that a query prints.
     fn ask(&self, database: &str, query: &str) -> Result<String, CatalogMemoryError> {
         let mut question = Question::new(&self.psql);

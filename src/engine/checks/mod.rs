@@ -22,6 +22,7 @@ mod production;
 mod restored;
 mod server;
 mod tablespaces;
+mod thrown_away;
 mod versions;
 mod written;
 
@@ -156,6 +157,7 @@ pub fn run(
         "settings-compared" => compared::settings_compared(&input),
         "spool-and-locks" => server::spool_and_locks(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
+        "thrown-away" => thrown_away::thrown_away_by(&input),
         "versions-match" => versions::versions_match(&input),
         "waits-to-be-let-go" => let_go::waits_to_be_let_go(&input),
         "what-hangs-on-it" => hangs::what_hangs_on_it(&input),

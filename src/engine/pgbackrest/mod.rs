@@ -11,11 +11,13 @@ pub use exit::ExitCode;
 pub use listing::{RepoEntry, RepoListing};
 
 use crate::domain::version::PgBackRestVersion;
-use crate::engine::ask::{self, Answer, AskError, Question};
+use crate::engine::ask::{self, Answer, AskError, Cancel, Question};
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The oldest version whose answers are understood.
@@ -39,6 +41,7 @@ pub struct Pgbackrest {
     stanza: Option<String>,
     time_limit: Duration,
     output_limit_bytes: u64,
+    cancel: Option<Cancel>,
 }
 
 /// A question to pgbackrest.
@@ -137,7 +140,7 @@ impl Pgbackrest {
         let binary = ask::locate_program(binary.unwrap_or(Path::new("pgbackrest")), search_path)?;
         let config = config.map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
         let (time_limit, output_limit_bytes) = (ask::DEFAULT_TIME_LIMIT, ask::DEFAULT_OUTPUT_LIMIT_BYTES);
-        Ok(Pgbackrest { binary, config, environment, stanza: None, time_limit, output_limit_bytes })
+        Ok(Pgbackrest { binary, config, environment, stanza: None, time_limit, output_limit_bytes, cancel: None })
     }
 
     /// The same, listing and reading repositories as the stanza's own section of the configuration has them (its place, its
@@ -151,6 +154,12 @@ impl Pgbackrest {
     #[must_use]
     pub fn with_limits(self, time_limit: Duration, output_limit_bytes: u64) -> Pgbackrest {
         Pgbackrest { time_limit, output_limit_bytes, ..self }
+    }
+
+    /// The same, every question ended once this is set.
+    #[must_use]
+    pub fn with_cancel(self, cancel: Cancel) -> Pgbackrest {
+        Pgbackrest { cancel: Some(cancel), ..self }
     }
 
     /// The configuration that pgbackrest uses, read by Lifeboat itself.
@@ -221,6 +230,20 @@ impl Pgbackrest {
         self.accepted(&query, answer).map(Some)
     }
 
+    /// As [`Pgbackrest::get`], into a file; `false` when it is not there.
+    ///
+    /// # Errors
+    /// As [`Pgbackrest::get`]; what the file then holds is no use.
+    pub fn get_into(&self, repository: u32, path: &str, file: Arc<File>) -> Result<bool, PgbackrestError> {
+        let query = Query::Get { repository, path };
+        let answer = self.ask_into(&query, Some(Arc::clone(&file)))?;
+        let is_empty = file.metadata().is_ok_and(|file| file.len() == 0);
+        if answer.code == 1 && answer.stderr.trim().is_empty() && is_empty {
+            return Ok(false);
+        }
+        self.accepted(&query, answer).map(|_| true)
+    }
+
     /// `text` without the secrets of the configuration and the environment. Where pgBackRest quotes a line that it could
     /// not understand, the line is left out: it may be a passphrase, or a part of a decrypted information file.
     #[must_use]
@@ -279,12 +302,18 @@ impl Pgbackrest {
     }
 
     fn ask(&self, query: &Query<'_>) -> Result<Answer, PgbackrestError> {
+        self.ask_into(query, None)
+    }
+
+    fn ask_into(&self, query: &Query<'_>, stdout_file: Option<Arc<File>>) -> Result<Answer, PgbackrestError> {
         let question = Question {
             program: self.binary.clone(),
             arguments: self.arguments(query),
             environment: self.environment.clone(),
             time_limit: self.time_limit,
             output_limit_bytes: self.output_limit_bytes,
+            cancel: self.cancel.clone(),
+            stdout_file,
         };
         let answer = ask::ask(&question).map_err(|error| match error {
             AskError::TimedOut { program, seconds, stderr } => {

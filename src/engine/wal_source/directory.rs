@@ -17,12 +17,17 @@ use std::path::{Path, PathBuf};
 /// A history file has a line a promotion: more than this is none.
 const LARGEST_HISTORY_BYTES: u64 = 1 << 20;
 
+/// What the name of a piece ends with.
+const PARTIAL: &str = ".partial";
+
 /// A directory with plain WAL files, as it was when it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WalDirectory {
     pub(super) path: PathBuf,
     /// Under a future name there may be a recycled segment: the content tells.
     pub(super) segments: BTreeSet<WalSegment>,
+    /// `….partial`: what a timeline that was left had of its last one, or what is still received.
+    pub(super) partials: BTreeSet<WalSegment>,
     pub(super) histories: BTreeSet<TimelineId>,
     /// The sums of what was put in safety.
     sums: BTreeMap<String, Digest>,
@@ -34,6 +39,7 @@ impl WalDirectory {
         let mut directory = WalDirectory {
             path: path.to_owned(),
             segments: BTreeSet::new(),
+            partials: BTreeSet::new(),
             histories: BTreeSet::new(),
             sums: BTreeMap::new(),
         };
@@ -42,6 +48,8 @@ impl WalDirectory {
             let Some(name) = name.to_str() else { continue };
             if let Ok(segment) = WalSegment::parse(name) {
                 directory.segments.insert(segment);
+            } else if let Some(segment) = name.strip_suffix(PARTIAL).and_then(|name| WalSegment::parse(name).ok()) {
+                directory.partials.insert(segment);
             } else if let Some(timeline) = name.strip_suffix(".history").and_then(hex) {
                 directory.histories.insert(TimelineId(timeline));
             } else if name == SUMS {
@@ -53,8 +61,8 @@ impl WalDirectory {
 
     /// A segment as it is now; `None` when it is not there any more. What a running server writes into it meanwhile may be
     /// there or not; that it was recycled meanwhile is found out.
-    pub(super) fn read(&self, segment: WalSegment) -> Result<Option<Vec<u8>>, CopyError> {
-        let name = segment.to_string();
+    pub(super) fn read(&self, segment: WalSegment, is_partial: bool) -> Result<Option<Vec<u8>>, CopyError> {
+        let name = format!("{segment}{}", if is_partial { PARTIAL } else { "" });
         let Some(file) = open_plain(&self.path.join(&name))? else { return Ok(None) };
         let mut bytes = Vec::new();
         (&file).take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;

@@ -9,8 +9,11 @@ mod cache;
 mod catalog;
 mod directory;
 mod error;
+mod fetch;
 mod histories;
+mod line;
 mod name;
+mod piece;
 mod prefetch;
 #[cfg(test)]
 mod tests;
@@ -20,7 +23,9 @@ mod way;
 pub use cache::Cache;
 pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
 pub use error::{Attempt, CopyError, WalSourceError};
+pub use line::Line;
 pub use name::{Compression, Sha1Sum};
+pub use piece::{Content, Piece};
 pub use prefetch::Prefetch;
 pub use unpack::UnpackError;
 pub use way::{Gap, Way};
@@ -28,9 +33,10 @@ pub use way::{Gap, Way};
 use crate::domain::inventory::{BackupSet, Database, Repository, RepositoryKey, Stanza};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::{Road, SegmentSize, TimelineId, WalSegment};
-use crate::domain::wal_page::{FirstPage, HEADER_BYTES, Mismatch, WalPageError};
-use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError};
+use crate::domain::wal_page::FirstPage;
+use crate::engine::pgbackrest::Pgbackrest;
 use directory::WalDirectory;
+use piece::Spare;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -63,6 +69,7 @@ pub struct WalSource {
     directories: Arc<Vec<WalDirectory>>,
     cache: Option<Cache>,
     size: Arc<OnceLock<SegmentSize>>,
+    spare: Spare,
 }
 
 /// Where a segment came from.
@@ -162,6 +169,7 @@ impl WalSource {
             directories: Arc::new(directories),
             cache: None,
             size: Arc::new(size),
+            spare: Spare::default(),
         })
     }
 
@@ -237,136 +245,47 @@ impl WalSource {
         Ok(Way::along(road, from, &there))
     }
 
-    /// A whole segment, from the first place that has a sound copy.
-    ///
-    /// # Errors
-    /// [`WalSourceError::Missing`], [`WalSourceError::Unusable`], [`WalSourceError::Conflict`].
-    pub fn fetch(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        let copies = self.catalog.copies(segment)?;
-        let (fetched, mut tried) = self.read_one_of(copies);
-        if let Some(fetched) = fetched {
-            return Ok(Fetched { passed_over: tried, ..fetched });
-        }
-        for directory in self.directories.iter().filter(|directory| directory.segments.contains(&segment)) {
-            match self.read_in(directory, segment) {
-                Ok(Some(fetched)) => return Ok(Fetched { passed_over: tried, ..fetched }),
-                Ok(None) => {}
-                Err(error) => tried.push(Attempt { origin: Origin::Directory(directory.path.clone()), error }),
-            }
-        }
-        Err(self.not_to_be_had(segment, tried))
-    }
-
-    /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
-    ///
-    /// # Errors
-    /// As [`WalSource::fetch`].
-    pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        let (fetched, tried) = self.read_one_of(self.catalog.partial_copies(segment)?);
-        match fetched {
-            Some(fetched) => Ok(Fetched { passed_over: tried, ..fetched }),
-            None => Err(self.not_to_be_had(segment, tried)),
-        }
-    }
-
     /// Many segments, two to four fetched at once, handed out in order.
     #[must_use]
-    pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch {
-        Prefetch::start(self.clone(), segments, at_once)
+    pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch<Fetched> {
+        Prefetch::start(self.clone(), segments.into_iter().map(|segment| (segment, false)).collect(), at_once)
+    }
+
+    /// As [`WalSource::fetch_all`] in little memory, the last pieces of some among them.
+    #[must_use]
+    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>) -> Prefetch<Piece> {
+        Prefetch::start(self.clone(), pieces, 2)
+    }
+
+    /// The stanza's name.
+    #[must_use]
+    pub fn stanza(&self) -> &str {
+        &self.stanza.name
+    }
+
+    /// The repositories that were listed.
+    pub fn repositories(&self) -> impl Iterator<Item = RepositoryKey> {
+        let keys = self.stanza.repositories.iter().map(|repository| repository.key);
+        keys.filter(|key| self.catalog.not_listed.iter().all(|missing| missing.repository != *key))
+    }
+
+    /// The directories that were listed.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(|directory| directory.path.as_path())
     }
 
     fn known_segment_size(&self) -> SegmentSize {
         self.size.get().copied().unwrap_or(SegmentSize::DEFAULT)
     }
 
-    fn read_one_of(&self, copies: &[ArchivedFile]) -> (Option<Fetched>, Vec<Attempt>) {
-        let mut tried = Vec::new();
-        for copy in copies {
-            match self.read_copy(copy) {
-                Ok(fetched) => return (Some(fetched), tried),
-                Err(error) => {
-                    tracing::warn!("{} in {} is no use: {error}", copy.segment, copy.place());
-                    tried.push(Attempt { origin: Origin::Repository(copy.repository), error });
-                }
-            }
-        }
-        (None, tried)
-    }
-
-    fn read_copy(&self, copy: &ArchivedFile) -> Result<Fetched, CopyError> {
-        let (segment, owner) = (copy.segment, self.cluster.system_identifier);
-        let cache = self.cache.as_ref().filter(|_| !copy.is_partial);
-        if let Some(bytes) = cache.and_then(|cache| cache.get(owner, segment, copy.sha1)) {
-            let page = self.checked(segment, &bytes)?;
-            return Ok(Fetched { segment, bytes, page, origin: Origin::Cache, passed_over: Vec::new() });
-        }
-        let stored = self.pgbackrest.get(copy.repository.0, &copy.path(&self.stanza.name));
-        let stored = stored.map_err(|error| self.refused(copy.repository, error))?.ok_or(CopyError::Gone)?;
-        let bytes = unpack::unpack(stored, copy.compression, unpack::LARGEST_BYTES)?;
-        SegmentSize::from_bytes(bytes.len() as u64)?;
-        let found = Sha1Sum::of(&bytes);
-        if found != copy.sha1 {
-            return Err(FirstPage::parse(&bytes)
-                .ok()
-                .and_then(|page| cut(&page, &bytes))
-                .unwrap_or(CopyError::Sha1 { found, expected: copy.sha1 }));
-        }
-        let page = self.checked(segment, &bytes)?;
-        if let Some(cache) = cache {
-            cache.put(owner, segment, copy.sha1, &bytes);
-        }
-        Ok(Fetched { segment, bytes, page, origin: Origin::Repository(copy.repository), passed_over: Vec::new() })
-    }
-
     /// Whether what lies under the segment's name is its content: PostgreSQL recycles segments by renaming them.
     fn holds(&self, directory: &WalDirectory, segment: WalSegment) -> bool {
         let Ok(Some(head)) = directory.head(segment) else { return false };
         let page = FirstPage::parse(&head);
-        page.is_ok_and(|page| page.holds() == WalSegment { timeline: page.timeline, ..segment })
-    }
-
-    /// A segment of a directory; `None` when under its name there is another one's content, or nothing yet.
-    fn read_in(&self, directory: &WalDirectory, segment: WalSegment) -> Result<Option<Fetched>, CopyError> {
-        let Some(bytes) = directory.read(segment)? else { return Ok(None) };
-        match self.checked(segment, &bytes) {
-            Ok(page) => {
-                let origin = Origin::Directory(directory.path.clone());
-                Ok(Some(Fetched { segment, bytes, page, origin, passed_over: Vec::new() }))
-            }
-            Err(CopyError::Page(WalPageError::Empty) | CopyError::Mismatch(Mismatch::Address { .. })) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The header of a segment that is what its name says.
-    fn checked(&self, segment: WalSegment, bytes: &[u8]) -> Result<FirstPage, CopyError> {
-        let page = FirstPage::parse(&bytes[..HEADER_BYTES.min(bytes.len())])?;
-        if let Some(error) = cut(&page, bytes) {
-            return Err(error);
-        }
-        let (owner, size) = (self.cluster.system_identifier, self.size.get().copied().unwrap_or(page.segment_size));
-        match page.check(segment, owner, size, None) {
-            // the segment in which a timeline begins starts with a page of its parent
-            Err(Mismatch::Timeline { .. }) => {
-                let history = self.history(segment.timeline).ok();
-                page.check(segment, owner, size, history.as_ref())?;
-            }
-            other => other?,
-        }
-        self.size.get_or_init(|| page.segment_size);
-        Ok(page)
-    }
-
-    /// What pgBackRest refused with, told as a wrong passphrase where it is one.
-    fn refused(&self, key: RepositoryKey, error: PgbackrestError) -> CopyError {
-        let repository = self.stanza.repository(key);
-        let encrypted = repository.is_none_or(|repository| &*repository.cipher != "none");
-        match error {
-            PgbackrestError::Refused { code, .. } if encrypted && matches!(code.0, 29 | 95) => {
-                CopyError::Passphrase { repository: key.name(), code: code.0 }
-            }
-            other => CopyError::Pgbackrest(other),
-        }
+        page.is_ok_and(|page| {
+            page.holds() == WalSegment { timeline: page.timeline, ..segment }
+                && page.system_identifier == self.cluster.system_identifier
+        })
     }
 
     fn not_to_be_had(&self, segment: WalSegment, tried: Vec<Attempt>) -> WalSourceError {
@@ -393,12 +312,6 @@ impl WalSource {
             not_listed: self.catalog.not_listed.clone(),
         }
     }
-}
-
-/// A piece of a segment, by its size and its header.
-fn cut(page: &FirstPage, bytes: &[u8]) -> Option<CopyError> {
-    let (found, expected) = (bytes.len() as u64, page.segment_size.bytes());
-    (found != expected).then_some(CopyError::Length { found, expected })
 }
 
 /// Where a run keeps the WAL that it has put in safety: a directory for [`WalSource::open`].

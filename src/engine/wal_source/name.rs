@@ -43,6 +43,11 @@ impl Sha1Sum {
         Sha1Sum(Sha1::digest(bytes).into())
     }
 
+    /// A sum that was worked out piece by piece.
+    pub(super) fn of_digest(sum: [u8; 20]) -> Sha1Sum {
+        Sha1Sum(sum)
+    }
+
     /// Reads 40 lower-case hexadecimal digits.
     pub(super) fn parse(text: &str) -> Option<Sha1Sum> {
         let bytes = text.as_bytes();

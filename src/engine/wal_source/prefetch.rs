@@ -1,6 +1,7 @@
 //! Several segments at once, handed out in order.
 
 use crate::domain::wal::WalSegment;
+use crate::engine::wal_source::fetch::Ahead;
 use crate::engine::wal_source::{Fetched, WalSource, WalSourceError};
 use std::collections::VecDeque;
 use std::thread::JoinHandle;
@@ -14,15 +15,16 @@ const AHEAD_BYTES: u64 = 256 << 20;
 /// An iterator over fetched segments, in the order they were asked for. A segment that can't be had is an error in its
 /// place; those after it follow. Dropped, nothing new is fetched; what is under way ends by itself and is thrown away.
 #[derive(Debug)]
-pub struct Prefetch {
+pub struct Prefetch<T = Fetched> {
     source: WalSource,
-    wanted: VecDeque<WalSegment>,
-    under_way: VecDeque<JoinHandle<Result<Fetched, WalSourceError>>>,
+    /// Each with whether its last piece is meant.
+    wanted: VecDeque<(WalSegment, bool)>,
+    under_way: VecDeque<JoinHandle<Result<T, WalSourceError>>>,
     at_once: usize,
 }
 
-impl Prefetch {
-    pub(super) fn start(source: WalSource, wanted: Vec<WalSegment>, at_once: usize) -> Prefetch {
+impl<T: Ahead> Prefetch<T> {
+    pub(super) fn start(source: WalSource, wanted: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch<T> {
         // the size is known after the first fetch at the latest; until then the usual one is assumed
         let bytes = source.known_segment_size().bytes();
         let fitting = usize::try_from(AHEAD_BYTES / bytes).unwrap_or(1);
@@ -32,18 +34,26 @@ impl Prefetch {
         prefetch
     }
 
+    /// Fetches nothing more, and waits for what is under way.
+    pub fn finish(mut self) {
+        for thread in self.under_way.drain(..) {
+            // What it fetched, or why it could not, interests nobody any more.
+            drop(thread.join());
+        }
+    }
+
     fn fill(&mut self) {
         while self.under_way.len() < self.at_once
-            && let Some(segment) = self.wanted.pop_front()
+            && let Some((segment, is_partial)) = self.wanted.pop_front()
         {
             let source = self.source.clone();
-            self.under_way.push_back(std::thread::spawn(move || source.fetch(segment)));
+            self.under_way.push_back(std::thread::spawn(move || T::fetch(&source, segment, is_partial)));
         }
     }
 }
 
-impl Iterator for Prefetch {
-    type Item = Result<Fetched, WalSourceError>;
+impl<T: Ahead> Iterator for Prefetch<T> {
+    type Item = Result<T, WalSourceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.fill();

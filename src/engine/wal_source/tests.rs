@@ -1,6 +1,5 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use super::unpack::unpack;
 use super::*;
 use crate::domain::inventory::Inventory;
 use crate::engine::pgbackrest::RepoListing;
@@ -32,6 +31,15 @@ fn packed(plain: &[u8], compression: Compression) -> Vec<u8> {
             to.finish().unwrap()
         }
     }
+}
+
+fn unpack(stored: Vec<u8>, compression: Compression, limit_bytes: u64) -> Result<Vec<u8>, UnpackError> {
+    let mut plain = Vec::new();
+    let bytes = super::unpack::unpack(stored.as_slice(), compression, limit_bytes, &mut |piece| {
+        plain.extend_from_slice(piece)
+    })?;
+    assert_eq!(bytes, plain.len() as u64);
+    Ok(plain)
 }
 
 /// Content that compresses somewhat.
@@ -239,36 +247,57 @@ fn a_way_ends_at_the_first_gap_and_names_it() {
 }
 
 #[test]
-fn the_cache_lets_the_least_recently_used_go_and_checks_what_it_has() {
+fn the_cache_lets_the_least_recently_used_go() {
+    use std::io::Read as _;
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("wal");
-    let cache = Cache::open(&place, 3_000).unwrap();
-    let bytes: Vec<Vec<u8>> = (0..4).map(|number| vec![number; 1000]).collect();
-    let name = |number: usize| WalSegment { timeline: TimelineId(1), log: 0, seg: number as u32 };
-    let put = |number: usize| cache.put(SYSTEM, name(number), Sha1Sum::of(&bytes[number]), &bytes[number]);
-    let get = |number: usize| cache.get(SYSTEM, name(number), Sha1Sum::of(&bytes[number]));
-    let used = |number: usize, seconds: u64| {
-        let path = place.join(format!("{SYSTEM}-{}-{}", name(number), Sha1Sum::of(&bytes[number])));
-        let file = std::fs::File::options().write(true).open(path).unwrap();
+    let cache = Cache::open(&place, 3_300).unwrap();
+    let copy = |number: u8, sum: u8| ArchivedFile {
+        repository: RepositoryKey(1),
+        archive_id: Arc::from("15-1"),
+        segment: WalSegment { timeline: TimelineId(1), log: 0, seg: u32::from(number) },
+        is_partial: false,
+        sha1: Sha1Sum::of(&[sum]),
+        compression: Compression::Zstd,
+        stored_bytes: 1000,
+        modified: 9,
+        is_certain: true,
+    };
+    let put = |number: u8, bytes: usize| {
+        let draft = cache.draft().unwrap();
+        draft.file().write_all(&vec![number; bytes]).unwrap();
+        cache.keep(draft, SYSTEM, &copy(number, number));
+    };
+    let get = |number: u8| {
+        let mut bytes = Vec::new();
+        cache.get(SYSTEM, &copy(number, number))?.read_to_end(&mut bytes).unwrap();
+        Some(bytes)
+    };
+    let names = || std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let used = |number: u8, seconds: u64| {
+        let own = format!("{SYSTEM}-{}-{}.zst", copy(number, 0).segment, Sha1Sum::of(&[number]));
+        let file = std::fs::File::options().write(true).open(place.join(own)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     };
+    // A draft that is not kept leaves nothing.
+    cache.draft().unwrap().file().write_all(b"half").unwrap();
+    assert_eq!(names(), Vec::<PathBuf>::new());
     for number in 0..3 {
-        put(number);
-        used(number, 100 + number as u64);
+        put(number, 1000);
+        used(number, 100 + u64::from(number));
     }
     // the first is used again, so the second goes
-    assert_eq!(get(0).as_deref(), Some(bytes[0].as_slice()));
-    put(3);
+    assert_eq!(get(0), Some(vec![0; 1000]));
+    put(3, 1000);
     assert_eq!((get(1), get(2).is_some(), get(0).is_some()), (None, true, true));
     // another cluster's segment of that name, and another content of it
-    assert_eq!(cache.get(5, name(0), Sha1Sum::of(&bytes[0])), None);
-    assert_eq!(cache.get(SYSTEM, name(0), Sha1Sum::of(&bytes[1])), None);
-    // damaged
-    let path = place.join(format!("{SYSTEM}-{}-{}", name(2), Sha1Sum::of(&bytes[2])));
-    std::fs::write(&path, "damaged").unwrap();
-    assert_eq!(get(2), None);
-    assert!(!path.exists());
+    assert!(cache.get(5, &copy(0, 0)).is_none() && cache.get(SYSTEM, &copy(0, 1)).is_none());
+    // put by two at once: one is there, and whole
+    put(3, 1000);
+    assert_eq!((get(3), names().len()), (Some(vec![3; 1000]), 3));
+    cache.forget(SYSTEM, &copy(3, 3));
+    assert_eq!(get(3), None);
     // larger than all of it
-    cache.put(SYSTEM, name(9), Sha1Sum::of(&[0; 4000]), &[0; 4000]);
-    assert_eq!(cache.get(SYSTEM, name(9), Sha1Sum::of(&[0; 4000])), None);
+    put(9, 4000);
+    assert_eq!(get(9), None);
 }

@@ -38,37 +38,81 @@ pub enum UnpackError {
     TooLarge,
 }
 
-/// The content of a file that is stored with `compression`, never more than `limit_bytes`.
-pub(super) fn unpack(stored: Vec<u8>, compression: Compression, limit_bytes: u64) -> Result<Vec<u8>, UnpackError> {
-    // what openssl and pgBackRest put before the salt
-    if stored.starts_with(b"Salted__") {
+/// What is unpacked at a time.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// Unpacks what is stored with `compression`, in pieces, and hands them to `each`; never more than `limit_bytes`. Returns
+/// how many bytes that were.
+pub(super) fn unpack(
+    stored: impl Read,
+    compression: Compression,
+    limit_bytes: u64,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<u64, UnpackError> {
+    let mut stored = Counted { from: stored, bytes: 0 };
+    let mut begin = Vec::with_capacity(SALTED.len());
+    let read = (&mut stored).take(SALTED.len() as u64).read_to_end(&mut begin);
+    if let Err(error) = read {
+        return Err(UnpackError::Damaged { compression, said: clean(&error.to_string()) });
+    }
+    if begin == SALTED {
         return Err(UnpackError::Encrypted);
     }
-    if compression == Compression::None {
-        return if stored.len() as u64 > limit_bytes { Err(UnpackError::TooLarge) } else { Ok(stored) };
-    }
-    let mut plain = Vec::new();
-    // one byte more than is allowed tells that there is more
-    let mut bounded = |from: &mut dyn Read| from.take(limit_bytes + 1).read_to_end(&mut plain);
-    let read = match compression {
-        Compression::None => Ok(0),
-        Compression::Gzip => bounded(&mut flate2::read::GzDecoder::new(stored.as_slice())),
-        Compression::Lz4 => bounded(&mut lz4_flex::frame::FrameDecoder::new(stored.as_slice())),
-        Compression::Bzip2 => bounded(&mut bzip2::read::BzDecoder::new(stored.as_slice())),
-        Compression::Zstd => ruzstd::decoding::StreamingDecoder::new(stored.as_slice())
-            .map_err(io::Error::other)
-            .and_then(|mut decoder| bounded(&mut decoder)),
+    let mut plain_bytes = 0;
+    let mut pour = |from: &mut dyn Read| {
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            match from.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(length) => {
+                    plain_bytes += length as u64;
+                    if plain_bytes > limit_bytes {
+                        return Ok(());
+                    }
+                    each(&piece[..length]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     };
+    let mut whole = io::BufReader::with_capacity(PIECE_BYTES, begin.as_slice().chain(&mut stored));
+    let read = match compression {
+        Compression::None => pour(&mut whole),
+        Compression::Gzip => pour(&mut flate2::bufread::GzDecoder::new(&mut whole)),
+        Compression::Lz4 => pour(&mut lz4_flex::frame::FrameDecoder::new(&mut whole)),
+        Compression::Bzip2 => pour(&mut bzip2::bufread::BzDecoder::new(&mut whole)),
+        Compression::Zstd => ruzstd::decoding::StreamingDecoder::new(&mut whole)
+            .map_err(io::Error::other)
+            .and_then(|mut decoder| pour(&mut decoder)),
+    };
+    let stored_bytes = stored.bytes;
     match read {
-        Ok(_) if plain.len() as u64 > limit_bytes => Err(UnpackError::TooLarge),
+        Ok(()) if plain_bytes > limit_bytes => Err(UnpackError::TooLarge),
         // a stream of nothing, or the end before a stream began
-        Ok(0) => Err(UnpackError::CutOff { compression, stored_bytes: stored.len() as u64, plain_bytes: 0 }),
-        Ok(_) => Ok(plain),
-        Err(error) if is_cut(&error) => {
-            let (stored_bytes, plain_bytes) = (stored.len() as u64, plain.len() as u64);
+        Ok(()) if plain_bytes == 0 && compression != Compression::None => {
             Err(UnpackError::CutOff { compression, stored_bytes, plain_bytes })
         }
+        Ok(()) => Ok(plain_bytes),
+        Err(error) if is_cut(&error) => Err(UnpackError::CutOff { compression, stored_bytes, plain_bytes }),
         Err(error) => Err(UnpackError::Damaged { compression, said: clean(&error.to_string()) }),
+    }
+}
+
+/// What openssl and pgBackRest put before the salt.
+const SALTED: &[u8] = b"Salted__";
+
+/// Counts what is read.
+struct Counted<R> {
+    from: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(to)?;
+        self.bytes += length as u64;
+        Ok(length)
     }
 }
 

@@ -8,10 +8,13 @@ mod answer;
 mod counts;
 mod damage;
 mod names;
+mod question;
 mod score;
 mod search;
 mod suspects;
+mod thrown_away;
 mod transactions;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +22,9 @@ mod tests;
 pub use answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
 pub use counts::{Counts, Touched};
 pub use names::{Counted, Names, RelationKind, RelationName};
+pub use question::Question;
 pub use score::ACCIDENT_SCORE;
 pub use search::{Coverage, Search, Window};
+pub use thrown_away::{Boundary, Divide, ThrownAway};
 pub use transactions::{Committed, HeldLock, Notice, Transactions};
+pub use words::{discards, keeps, throws_away};

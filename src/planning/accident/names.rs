@@ -1,6 +1,8 @@
 //! What relation files are called, and how many rows they hold.
 
+use crate::domain::catalog_memory::{CatalogMemory, Relation};
 use crate::domain::wal_reader::RelationFile;
+use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 
 /// The first oid that a user's object can have (`FirstNormalObjectId`, `access/transam.h`).
@@ -47,6 +49,8 @@ pub struct RelationName {
     pub counted: Counted,
     /// How many the last VACUUM or ANALYZE estimated, whenever that was; `None` before the first.
     pub estimated: Option<u64>,
+    /// When it was last seen so, where that is remembered and no live catalog said it.
+    pub remembered: Option<DateTime<Utc>>,
 }
 
 impl RelationName {
@@ -77,10 +81,42 @@ impl Names {
         self.by_file.insert((database, file), relation);
     }
 
-    /// Adds the file in which a relation lay before; what is known of that file already stays.
-    pub(crate) fn follow(&mut self, new: RelationFile, old: RelationFile) {
-        if let Some(relation) = self.file(new).cloned() {
-            self.by_file.entry((old.database, old.number)).or_insert(relation);
+    /// Adds what is remembered of the files and databases that are not known yet, as it was at a time. Returns how many
+    /// files that were.
+    pub fn add_remembered(&mut self, memory: &CatalogMemory, at: DateTime<Utc>) -> usize {
+        let mut added = 0;
+        for (key, seen) in memory.all_at(at) {
+            let relation = &seen.relation;
+            if key.database != 0 && !relation.database_name.is_empty() {
+                self.databases.entry(key.database).or_insert_with(|| relation.database_name.clone());
+            }
+            self.by_file.entry((key.database, key.file)).or_insert_with(|| {
+                added += 1;
+                RelationName {
+                    oid: relation.oid,
+                    schema: relation.schema.clone(),
+                    name: relation.name.clone(),
+                    kind: kind_of(relation),
+                    rows: None,
+                    counted: Counted::Before,
+                    estimated: relation.rows,
+                    remembered: Some(seen.last),
+                }
+            });
+            // The live catalog's own file stays; of several remembered ones the newest name counts.
+            let file = self.file_of_oid.entry((key.database, relation.oid)).or_insert(key.file);
+            let known = self.by_file.get(&(key.database, *file)).and_then(|known| known.remembered);
+            if known.is_some_and(|known| known < seen.last) {
+                *file = key.file;
+            }
+        }
+        added
+    }
+
+    /// Adds the file in which a relation lay before, or lies since; what is known of that file already stays.
+    pub(crate) fn follow(&mut self, known: RelationFile, other: RelationFile) {
+        if let Some(relation) = self.file(known).cloned() {
+            self.by_file.entry((other.database, other.number)).or_insert(relation);
         }
     }
 
@@ -129,5 +165,25 @@ impl Names {
     #[must_use]
     pub fn show_oid(&self, database: u32, oid: u32) -> String {
         self.oid(database, oid).map_or_else(|| format!("relation with oid {oid}"), RelationName::show)
+    }
+}
+
+/// What a remembered relation is, by the letter of its kind.
+fn kind_of(relation: &Relation) -> RelationKind {
+    let is_catalog_toast = || {
+        let number = relation.name.strip_prefix("pg_toast_").map(|rest| rest.trim_end_matches("_index"));
+        number.and_then(|number| number.parse::<u32>().ok()).is_some_and(|owner| owner < FIRST_USER_OID)
+    };
+    match relation.kind {
+        _ if relation.oid < FIRST_USER_OID
+            || matches!(relation.schema.as_str(), "pg_catalog" | "information_schema")
+            || is_catalog_toast() =>
+        {
+            RelationKind::Catalog
+        }
+        't' => RelationKind::Toast,
+        'i' => RelationKind::Index,
+        'S' => RelationKind::Sequence,
+        _ => RelationKind::Table,
     }
 }

@@ -17,6 +17,8 @@ const MOST_TABLES: usize = 2_000;
 /// Made files that are remembered.
 const MOST_MADE: usize = 100_000;
 const MOST_RESTORE_POINTS: usize = 100;
+/// What `pgbackrest check` and every backup makes (2.45, `pg_create_restore_point`): nobody planned anything.
+const ARCHIVE_CHECK: &[u8] = b"pgBackRest Archive Check";
 /// Of a candidate's files.
 const MOST_FILES: usize = 1_000;
 /// Transactions that gave relations new files.
@@ -56,7 +58,7 @@ pub(super) struct Aftermath {
 }
 
 impl Aftermath {
-    fn add_commit(&mut self, committed: &Committed, names: &Names) {
+    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names) {
         self.commits += 1;
         for (file, touched) in &committed.touched {
             if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
@@ -125,6 +127,31 @@ pub(super) struct Move {
     pub(super) removed: Vec<RelationFile>,
     /// The new files are empty: TRUNCATE goes table by table, a rewrite leaves the old table for the end.
     pub(super) is_truncate: bool,
+    /// Nothing was dropped: what was removed was made anew.
+    pub(super) is_rewrite: bool,
+}
+
+impl Move {
+    /// The old and the new file of each relation. Which of a rewrite's files are the table's is told by the names: of the
+    /// new ones when going back, of the old one when going forward.
+    fn pairs(&self, names: &Names, is_back: bool) -> Vec<(RelationFile, RelationFile)> {
+        if self.is_truncate && self.created.len() == self.removed.len() {
+            return self.removed.iter().copied().zip(self.created.iter().copied()).collect();
+        }
+        if !self.is_rewrite {
+            return Vec::new();
+        }
+        let is_table = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Table);
+        let Some(old) = self.removed.last().copied() else { return Vec::new() };
+        let new = if is_back {
+            let mut tables = self.created.iter().copied().filter(is_table);
+            tables.next().filter(|_| tables.next().is_none())
+        } else {
+            // The table's own is made first; its large values and indexes get theirs behind it.
+            self.created.first().copied().filter(|new| is_table(&old) && names.file(*new).is_none())
+        };
+        new.map(|new| (old, new)).into_iter().collect()
+    }
 }
 
 impl Search {
@@ -154,11 +181,20 @@ impl Search {
         match notice {
             Notice::Committed(committed) => self.committed(committed),
             Notice::RestorePoint { point, .. } => {
+                if point.name.starts_with(ARCHIVE_CHECK) {
+                    return;
+                }
                 if self.restore_points.len() < MOST_RESTORE_POINTS {
                     self.restore_points.push((point.time, clean_bytes(point.name)));
                 }
             }
         }
+    }
+
+    /// How many transactions are kept that may be an accident.
+    #[must_use]
+    pub fn candidates(&self) -> usize {
+        self.candidates.len()
     }
 
     fn committed(&mut self, committed: &Committed) {
@@ -169,15 +205,16 @@ impl Search {
         self.span = Some((earliest.min(committed.time), latest.max(committed.time)));
         self.clock_steps_back += u64::from(self.last.is_some_and(|last| last.time > committed.time));
         self.add_to_histogram(committed);
-        self.add_move(committed);
+        let is_moved = self.add_move(committed);
         let damage = if is_inside { damage::of(committed, &self.names) } else { Damage::default() };
         if damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
             self.add_candidate(committed, damage);
         } else if let Some(candidate) = self.candidates.last_mut() {
             candidate.after.add_commit(committed, &self.names);
         }
-        // What was there when the window began was made by nobody in it.
-        if is_inside && self.made_files.len() < MOST_MADE {
+        // What was there when the window began was made by nobody in it, whatever file it lies in since.
+        let is_old = is_moved && !committed.removed.iter().all(|file| self.made_files.contains(file));
+        if is_inside && !is_old && self.made_files.len() < MOST_MADE {
             self.made_files.extend(&committed.created);
             self.made_databases.extend(&committed.created_databases);
         }
@@ -199,29 +236,29 @@ impl Search {
         }
     }
 
-    fn add_move(&mut self, committed: &Committed) {
-        let is_any = !committed.created.is_empty() && !committed.removed.is_empty();
-        if is_any && committed.removed.len() <= MOST_FILES && self.moves.len() < MOST_MOVES {
-            let is_truncate = !damage::of(committed, &self.names).truncated.is_empty();
-            let (created, removed) = (committed.created.clone(), committed.removed.clone());
-            self.moves.push(Move { created, removed, is_truncate });
+    /// Whether relations were given new files, none of them dropped.
+    fn add_move(&mut self, committed: &Committed) -> bool {
+        if committed.created.is_empty() || committed.removed.is_empty() {
+            return false;
         }
+        let damage = damage::of(committed, &self.names);
+        if committed.removed.len() <= MOST_FILES && self.moves.len() < MOST_MOVES {
+            let (is_truncate, is_rewrite) = (!damage.truncated.is_empty(), damage.rewritten);
+            let (created, removed) = (committed.created.clone(), committed.removed.clone());
+            self.moves.push(Move { created, removed, is_truncate, is_rewrite });
+        }
+        damage.dropped_tables == 0
     }
 
-    /// The names that are known, and those of files that were left since: a relation keeps its name when TRUNCATE,
-    /// VACUUM FULL, CLUSTER or an ALTER TABLE gives it another file.
+    /// The names that are known, and those of files that were left since, or taken since they were remembered: a relation
+    /// keeps its name when TRUNCATE, VACUUM FULL, CLUSTER or an ALTER TABLE gives it another file.
     pub(super) fn all_names(&self) -> Names {
         let mut names = self.names.clone();
         for one in self.moves.iter().rev() {
-            if one.is_truncate && one.created.len() == one.removed.len() {
-                one.created.iter().zip(&one.removed).for_each(|(new, old)| names.follow(*new, *old));
-                continue;
-            }
-            let is_table = |file: &&RelationFile| names.file(**file).is_some_and(|one| one.kind == RelationKind::Table);
-            let tables: Vec<RelationFile> = one.created.iter().filter(is_table).copied().collect();
-            if let ([new], Some(old)) = (tables.as_slice(), one.removed.last()) {
-                names.follow(*new, *old);
-            }
+            one.pairs(&names, true).into_iter().for_each(|(old, new)| names.follow(new, old));
+        }
+        for one in &self.moves {
+            one.pairs(&names, false).into_iter().for_each(|(old, new)| names.follow(old, new));
         }
         names
     }

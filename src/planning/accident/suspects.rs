@@ -189,7 +189,8 @@ impl Search {
     }
 }
 
-fn discarded(later: &Aftermath, names: &Names) -> Discarded {
+/// What was committed later, by the tables' names.
+pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
     let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
     for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
         by_table.entry(names.show(*file)).or_default().add(*counts);
@@ -243,6 +244,7 @@ fn relations(candidate: &Candidate, names: &Names, around: &Around<'_>) -> Vec<S
         truncated: false,
         dropped: false,
         share: score::share(counts.deleted.max(counts.updated), score::rows_before(file, around)),
+        remembered: names.file(file).and_then(|relation| relation.remembered),
     };
     for (file, touched) in &candidate.damage.rows {
         found.push(of_file(*file, touched.counts));
@@ -254,6 +256,7 @@ fn relations(candidate: &Candidate, names: &Names, around: &Around<'_>) -> Vec<S
             (None, Some((database, oid)), _) => SuspectRelation {
                 name: names.show_oid(database, oid),
                 oid: Some(oid),
+                remembered: names.oid(database, oid).and_then(|relation| relation.remembered),
                 ..of_file(RelationFile { tablespace: 0, database, number: 0 }, Counts::default())
             },
             (None, None, Some(file)) => of_file(file, Counts::default()),

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::domain::catalog_memory::{CatalogMemory, FileKey, Relation};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{Change, ChangeKind, PgTime, RelationFile, RestorePoint};
@@ -89,7 +90,8 @@ fn names(orders: u64) -> Names {
     for (file, name, rows) in [(ORDERS, "orders", orders), (CUSTOMERS, "customers", 1000)] {
         let (schema, name, kind) = ("public".to_owned(), name.to_owned(), RelationKind::Table);
         let (rows, counted) = (Some(rows), Counted::After);
-        let relation = RelationName { oid: file.number - 100, schema, name, kind, rows, counted, estimated: None };
+        let (oid, estimated, remembered) = (file.number - 100, None, None);
+        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, remembered };
         names.add(16384, file.number, relation);
     }
     names
@@ -175,7 +177,7 @@ fn rewrites_are_no_accidents_and_truncates_are() {
     let truncate = commit(704, 0).files(&[17004, 17005], &[16500, 16501]).pages(file(17005), 1);
     let answer = answer_with(names(10), &[truncate]);
     assert_eq!(proposed(&answer), Some(704));
-    assert!(answer.suspects[0].reasons[0].contains("file 1663/16384/16500"), "{answer:#?}");
+    assert!(answer.suspects[0].reasons[0].contains("truncates orders"), "{answer:#?}");
     assert!(answer.suspects[0].relations[0].truncated);
 }
 
@@ -195,6 +197,71 @@ fn names_follow_a_table_into_its_new_files_and_back() {
     let named: Vec<_> =
         answer.suspects.iter().map(|suspect| (suspect.xid, suspect.relations[0].name.as_str())).collect();
     assert_eq!(named, [(701, "orders"), (702, "orders")], "{answer:#?}");
+}
+
+/// What was remembered before the window: `orders` under 16400, `customers` under 16600 and nothing newer.
+fn remembered() -> CatalogMemory {
+    let relation = |oid, name: &str, rows| Relation {
+        oid,
+        database_name: "shop".to_owned(),
+        schema: "public".to_owned(),
+        name: name.to_owned(),
+        kind: 'r',
+        owner: None,
+        rows: Some(rows),
+        bytes: 8192,
+    };
+    let key = |file| FileKey { database: 16384, tablespace: 1663, file };
+    let mut memory = CatalogMemory::new(9);
+    memory.merge([(key(16400), relation(16400, "orders", 400))], noon() - TimeDelta::days(2));
+    memory.merge([(key(16600), relation(16500, "customers", 1000))], noon() - TimeDelta::days(1));
+    memory
+}
+
+#[test]
+fn what_is_remembered_names_what_is_gone_and_says_since_when() {
+    let mut names = Names::default();
+    assert_eq!(names.add_remembered(&remembered(), noon()), 2);
+    // Emptied, then rewritten, then dropped: no catalog knows it any more.
+    let truncate = commit(702, 1).files(&[16450, 16451], &[16400, 16401]).pages(file(16451), 1);
+    let rewrite = commit(703, 2)
+        .rows(PG_CLASS, ChangeKind::Insert, 1)
+        .rows(PG_CLASS, ChangeKind::Delete, 1)
+        .rows(PG_TYPE, ChangeKind::Insert, 2)
+        .rows(PG_TYPE, ChangeKind::Delete, 2)
+        .files(&[16700, 16701], &[16451, 16450])
+        .rows(file(16700), ChangeKind::Insert, 10);
+    let dropped =
+        commit(704, 3).rows(PG_CLASS, ChangeKind::Delete, 1).rows(PG_TYPE, ChangeKind::Delete, 2).files(&[], &[16700]);
+    let deletes = commit(701, 0).rows(file(16400), ChangeKind::Delete, 300);
+    let answer = answer_with(names, &[deletes, truncate, rewrite, dropped]);
+    let named: Vec<_> = answer
+        .suspects
+        .iter()
+        .map(|suspect| (suspect.xid, suspect.relations[0].name.as_str(), suspect.database.as_str()))
+        .collect();
+    assert_eq!(named, [(701, "orders", "shop"), (702, "orders", "shop"), (704, "orders", "shop")], "{answer:#?}");
+    let first = &answer.suspects[0].relations[0];
+    assert_eq!((first.oid, first.share), (Some(16400), Some(0.75)));
+    assert_eq!(first.remembered, Some(noon() - TimeDelta::days(2)));
+}
+
+#[test]
+fn the_live_catalog_goes_before_what_is_remembered() {
+    let mut live = names(400);
+    // CUSTOMERS is live under the file that is remembered, ORDERS lies in another one now.
+    assert_eq!(live.add_remembered(&remembered(), noon()), 1);
+    assert_eq!((live.file(CUSTOMERS).unwrap().remembered, live.show(file(16400))), (None, "orders".to_owned()));
+    assert_eq!(live.oid(16384, ORDERS.number - 100).unwrap().remembered, None);
+    // A table that was made in the transaction that dropped another one does not lend it its name.
+    let swapped = commit(701, 0)
+        .rows(PG_CLASS, ChangeKind::Delete, 1)
+        .rows(PG_TYPE, ChangeKind::Delete, 2)
+        .rows(PG_TYPE, ChangeKind::Insert, 2)
+        .files(&[ORDERS.number], &[17000]);
+    let answer = answer_with(names(0), &[swapped]);
+    let name = &answer.suspects[0].relations[0].name;
+    assert!(name.contains("17000"), "{answer:#?}");
 }
 
 #[test]
@@ -237,20 +304,22 @@ fn routine_weighs_less_and_restore_points_more() {
     assert_eq!(proposed(&found), None, "{found:#?}");
     assert!(found.suspects[0].reasons.iter().any(|reason| reason.contains("routine")));
 
-    let score = |point: Option<i64>| {
+    let named = |point: Option<(i64, &str)>| {
         let mut search = Search::new(window(), names(1000));
-        if let Some(seconds) = point {
+        if let Some((seconds, name)) = point {
             let time = PgTime::of(noon() - TimeDelta::seconds(seconds));
-            let point = RestorePoint { time, name: b"release \x1b[2J" };
+            let point = RestorePoint { time, name: name.as_bytes() };
             search.notice(&Notice::RestorePoint { at: Lsn(1), point });
         }
         search.notice(&Notice::Committed(&deletes(701, 0, 150)));
         search.answer(None, Coverage::default()).suspects[0].clone()
     };
+    let score = |seconds: Option<i64>| named(seconds.map(|seconds| (seconds, "release \x1b[2J")));
     let (without, with) = (score(None), score(Some(30)));
     assert_eq!(with.score, without.score + 5);
     assert!(!with.reasons.join("").contains('\u{1b}'));
     assert_eq!(score(Some(3000)).score, without.score);
+    assert_eq!(named(Some((30, "pgBackRest Archive Check"))), without, "every backup makes one");
 }
 
 #[test]
@@ -330,4 +399,54 @@ proptest! {
         let kept = suspect.last_kept.as_ref().map(|kept| kept.xid);
         prop_assert_eq!(kept, great.checked_sub(1).map(|place| history[place].xid));
     }
+}
+
+fn divided(boundary: Boundary, history: &[Committed]) -> ThrownAway {
+    let mut divide = Divide::new(boundary, names(400));
+    history.iter().for_each(|committed| divide.notice(&Notice::Committed(committed)));
+    divide.finish(Coverage::default())
+}
+
+#[test]
+fn a_target_divides_what_is_kept_from_what_is_thrown_away() {
+    let accident = deletes(701, 0, 600);
+    let mut history = vec![inserts(700, -5), accident.clone(), inserts(702, 1), inserts(703, 2)];
+    history[3].first_is_sure = false;
+    let (before, behind) = (Boundary::Before(accident.start), Boundary::Behind(accident.start));
+    let at = noon();
+    let ids = |found: &ThrownAway| {
+        let id = |one: &Option<LastKept>| one.as_ref().map(|one| one.xid);
+        (id(&found.last_kept), id(&found.first), id(&found.last), found.discarded.commits)
+    };
+    for boundary in [
+        before,
+        Boundary::Before(accident.first),
+        Boundary::Time { at, inclusive: false },
+        Boundary::Transaction { xid: 701, inclusive: false },
+    ] {
+        let found = divided(boundary, &history);
+        assert_eq!(ids(&found), (Some(700), Some(701), Some(703), 3), "{boundary:?}");
+        assert_eq!(found.discarded.by_table["orders"].deleted, 600);
+        assert_eq!(found.discarded.by_table["customers"].inserted, 4);
+        assert_eq!(found.in_part, 1);
+    }
+    for boundary in
+        [behind, Boundary::Time { at, inclusive: true }, Boundary::Transaction { xid: 701, inclusive: true }]
+    {
+        let found = divided(boundary, &history);
+        assert_eq!(ids(&found), (Some(701), Some(702), Some(703), 2), "{boundary:?}");
+        assert!(!found.discarded.by_table.contains_key("orders"));
+    }
+    assert_eq!(ids(&divided(before, &[])), (None, None, None, 0));
+    let never = divided(Boundary::Transaction { xid: 9, inclusive: false }, &history);
+    assert_eq!(ids(&never), (Some(703), None, None, 0));
+    assert!(never.notes[0].contains("not in the WAL"), "{:?}", never.notes);
+}
+
+#[test]
+fn behind_the_boundary_a_clock_that_was_set_back_brings_nothing_back() {
+    let history = [inserts(700, -5), deletes(701, 0, 600), inserts(702, -3), inserts(703, 1)];
+    let found = divided(Boundary::Time { at: noon(), inclusive: false }, &history);
+    assert_eq!(found.last_kept.map(|one| one.xid), Some(700));
+    assert_eq!(found.discarded.commits, 3);
 }

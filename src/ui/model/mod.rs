@@ -1,5 +1,6 @@
 //! The console's state: what is known, where one is, what stands in front. No drawing, no I/O, no clock.
 
+mod accident;
 mod inventory;
 mod list;
 mod plan;
@@ -7,6 +8,7 @@ mod popup;
 mod run;
 mod timeline;
 
+pub use accident::AccidentState;
 pub use inventory::{InventoryState, Row};
 pub use list::Cursor;
 pub use plan::{Panel, PlanState};
@@ -58,6 +60,8 @@ pub enum Page {
     Inventory,
     /// Which moments can be recovered.
     Timeline,
+    /// What happened.
+    Accident,
     /// What can be done.
     Runbooks,
     /// What would be done.
@@ -79,6 +83,7 @@ impl Page {
         match self {
             Page::Inventory => Place::Inventory,
             Page::Timeline => Place::Timeline,
+            Page::Accident => Place::Accident,
             Page::Runbooks => Place::Runbooks,
             Page::Plan => Place::Plan,
             Page::Run => Place::Run,
@@ -213,6 +218,8 @@ pub struct Model {
     pub inventory: InventoryState,
     /// The timeline.
     pub timeline: TimelineState,
+    /// What happened.
+    pub accident: AccidentState,
     /// The runbooks.
     pub runbooks: RunbooksState,
     /// The plan.
@@ -245,6 +252,7 @@ impl Model {
             notice: None,
             inventory: InventoryState { is_looking: true, ..InventoryState::default() },
             timeline: TimelineState::default(),
+            accident: AccidentState::default(),
             runbooks: RunbooksState::default(),
             plan: PlanState::default(),
             run: None,

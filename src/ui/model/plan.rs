@@ -14,6 +14,17 @@ pub enum Panel {
     Text,
 }
 
+impl Panel {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Panel {
+        match self {
+            Panel::Parameters => Panel::Text,
+            Panel::Text => Panel::Parameters,
+        }
+    }
+}
+
 /// The plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanState {

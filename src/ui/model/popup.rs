@@ -12,6 +12,8 @@ use ratatui_textarea::TextArea;
 pub enum Purpose {
     /// The target on the timeline.
     Target,
+    /// About when it happened.
+    Accident,
     /// A parameter of the plan.
     Parameter(String),
     /// Narrowing the list of the page.
@@ -37,6 +39,8 @@ pub enum Value {
     Parameter(String, String),
     /// A plan of this runbook to the target on the timeline.
     Runbook(String),
+    /// A plan of this runbook to right before the suspect under the cursor.
+    Accident(String),
     /// Open this run.
     Run(RunId),
     /// Decide about a step whose outcome is unknown, or that is held.

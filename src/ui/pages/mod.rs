@@ -1,5 +1,6 @@
 //! A page a file. Each draws from the state and changes nothing.
 
+mod accident;
 mod gate;
 mod help;
 mod inventory;
@@ -25,6 +26,7 @@ pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         Page::Inventory | Page::Timeline if !model.inventory.has_sets() => nothing::draw(model, paint, buffer, area),
         Page::Inventory => inventory::draw(model, paint, buffer, area),
         Page::Timeline => timeline::draw(model, paint, buffer, area),
+        Page::Accident => accident::draw(model, paint, buffer, area),
         Page::Runbooks => runbooks::draw(model, paint, buffer, area),
         Page::Plan => plan::draw(model, paint, buffer, area),
         // Its text is laid out for the whole width, as everywhere.

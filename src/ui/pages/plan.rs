@@ -80,7 +80,11 @@ fn text_lines(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'static
     };
     let plan = &proposal.plan;
     let mut lines = widgets::paragraph(paint, Role::Title, &plan.title, width);
-    lines.extend(widgets::pairs(paint, &[("set", proposal.choice.reason.clone())], width));
+    let mut rows = vec![("set", proposal.choice.reason.clone())];
+    if let Some(outlook) = &proposal.outlook {
+        rows.extend([("keeps", outlook.keeps.clone()), ("discards", outlook.discards.clone())]);
+    }
+    lines.extend(widgets::pairs(paint, &rows, width));
     let warnings: Vec<(&str, String)> = proposal.choice.warnings.iter().map(|warning| ("!", warning.clone())).collect();
     lines.extend(widgets::pairs(paint, &warnings, width));
     lines.push(Line::default());

@@ -1,6 +1,6 @@
 //! From page to page.
 
-use super::{complain, plan, run};
+use super::{accident, complain, plan, run};
 use crate::domain::event::RunId;
 use crate::ui::action::Action;
 use crate::ui::model::{Cursor, Model, Page, RunState, TranscriptState};
@@ -67,6 +67,7 @@ pub(super) fn open(model: &mut Model, out: &mut Vec<Action>) {
             None => complain(model, "there is no set under the cursor"),
         },
         Page::Timeline => plan::to_target(model, out),
+        Page::Accident => accident::open(model),
         Page::Runbooks => match model.runbooks.current().map(|card| card.name.clone()) {
             Some(name) => plan::of(model, &name, Default::default(), out),
             None => complain(model, "there is no runbook under the cursor"),

@@ -1,5 +1,6 @@
 //! What happens when something happens: `(state, event) -> actions`. No drawing and no I/O.
 
+mod accident;
 mod gate;
 mod go;
 mod plan;
@@ -76,11 +77,15 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::Quit => model.is_over = true,
         Command::Help => go::to(model, Page::Help),
         Command::Palette => model.popup = Some(popup::palette(model)),
+        Command::Back | Command::Leave if accident::leave(model, out) => {}
         Command::Back | Command::Leave => go::back(model),
         Command::Redraw => out.push(Action::Redraw),
         Command::Suspend => out.push(Action::Suspend),
         Command::GoInventory => go::to(model, Page::Inventory),
         Command::GoTimeline => go::timeline(model, out),
+        Command::GoAccident => accident::go_there(model),
+        Command::AskWhen => accident::ask_when(model, None),
+        Command::GoProposed => accident::proposed(model),
         Command::GoRunbooks => go::runbooks(model, out),
         Command::GoRuns => go::runs(model, out),
         Command::Switch => popup::switch(model),
@@ -96,6 +101,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::NextMatch => scroll::find(model, false, out),
         Command::PreviousMatch => scroll::find(model, true, out),
         Command::Copy => copy(model, out),
+        Command::CopyCommand if model.page() == Page::Accident => accident::copy_command(model, out),
         Command::CopyCommand => run::copy_command(model, out),
         Command::Open | Command::Accept => go::open(model, out),
         Command::Drill => plan::drill_set(model, out),
@@ -104,6 +110,9 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::HourEarlier => scroll::minutes(model, -60),
         Command::HourLater => scroll::minutes(model, 60),
         Command::TypeTarget => popup::target(model),
+        Command::OtherPanel if model.page() == Page::Accident => {
+            model.accident.panel = model.accident.panel.other();
+        }
         Command::OtherPanel => plan::other_panel(model),
         Command::AsFound => plan::as_found(model, out),
         Command::Begin => plan::begin(model, out),
@@ -123,6 +132,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Action>) {
             model.inventory.is_looking = true;
             out.push(Action::Look);
         }
+        Page::Accident => accident::read(model, out),
         Page::Runbooks => out.push(Action::LoadRunbooks),
         Page::Plan => plan::propose(model, out),
         Page::Runs => out.push(Action::LoadRuns),
@@ -155,6 +165,10 @@ fn copy(model: &mut Model, out: &mut Vec<Action>) {
     let found = match model.page() {
         Page::Inventory => model.inventory.current_set().map(|set| ("label", set.label.to_string())),
         Page::Timeline => Some(("target", model.timeline.target().value().unwrap_or_else(|| "latest".to_owned()))),
+        Page::Accident => {
+            let suspect = model.accident.current();
+            suspect.map(|suspect| ("target", format!("lsn:{}", suspect.target.value)))
+        }
         Page::Plan => model.plan.proposal.as_ref().map(|proposal| ("seal", proposal.plan.seal.to_string())),
         Page::Run => run::status_line(model).map(|line| ("status", line)),
         Page::Runs => model.runs.current().map(|card| ("name", card.id.to_string())),

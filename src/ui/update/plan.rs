@@ -187,10 +187,7 @@ pub(super) fn as_found(model: &mut Model, out: &mut Vec<Action>) {
 }
 
 pub(super) fn other_panel(model: &mut Model) {
-    model.plan.panel = match model.plan.panel {
-        Panel::Parameters => Panel::Text,
-        Panel::Text => Panel::Parameters,
-    };
+    model.plan.panel = model.plan.panel.other();
 }
 
 /// Begins the run of the plan that stands on the screen.

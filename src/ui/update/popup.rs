@@ -1,6 +1,6 @@
 //! What stands in front of a page: a line that is asked for, a list to choose from, a note.
 
-use super::{complain, go, perform as perform_command, plan, run, say, scroll, take_popup, take_theme};
+use super::{accident, complain, go, perform as perform_command, plan, run, say, scroll, take_popup, take_theme};
 use crate::domain::event::Via;
 use crate::domain::plan::StepId;
 use crate::domain::text::clean;
@@ -85,7 +85,7 @@ pub(super) fn search(model: &mut Model) {
             Popup::input(Purpose::Search, "Search the output for", text)
         }
         Page::Transcript => Popup::input(Purpose::Search, "Search the transcript for", &model.transcript.search),
-        Page::Timeline | Page::Plan | Page::Help => {
+        Page::Timeline | Page::Accident | Page::Plan | Page::Help => {
             complain(model, "there is nothing to search on this page");
             return;
         }
@@ -105,6 +105,7 @@ pub(super) fn target(model: &mut Model) {
 
 /// Says at once what was understood of what was typed.
 fn understand(model: &Model, popup: &mut Popup) {
+    accident::understand(model, popup);
     let Popup::Input { purpose: Purpose::Target | Purpose::Way(..), text, told, .. } = popup else { return };
     let zone = model.setup.zone;
     *told = match parse_target(model, &target_and_side(text).0) {
@@ -280,6 +281,7 @@ fn accept_line(model: &mut Model, purpose: Purpose, text: String, out: &mut Vec<
             values.extend(exclusive.map(|exclusive| ("exclusive".to_owned(), exclusive.to_owned())));
             decide(model, step, &choice, values, out);
         }
+        Purpose::Accident => accident::asked(model, text, out),
         Purpose::Parameter(name) => plan::give(model, &name, text, out),
         Purpose::Abort => run::abort(model, &text, out),
         Purpose::Filter => {
@@ -322,6 +324,7 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
         Value::Stanza(stanza, repository) => go::select(model, stanza, repository, out),
         Value::Parameter(name, value) => plan::give(model, &name, value, out),
         Value::Runbook(name) => plan::target_with(model, &name, out),
+        Value::Accident(name) => accident::target_with(model, &name, out),
         Value::Run(id) => go::attach(model, id, out),
         Value::Way(step, choice, true) => {
             let title = format!(

@@ -1,6 +1,6 @@
 //! Answers, and news of the run that is followed.
 
-use super::{complain, gate, go, run, say};
+use super::{accident, complain, gate, go, run, say};
 use crate::domain::event::RunId;
 use crate::ui::action::{Action, Anchor, OutputKey};
 use crate::ui::command::Command;
@@ -24,6 +24,11 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
             }
             model.inventory.detail = Some((key, detail));
         }
+        Reply::AccidentProgress(ticket, progress) if ticket == model.accident.ticket => {
+            model.accident.progress = Some(progress);
+        }
+        Reply::Accident(ticket, found) if ticket == model.accident.ticket => accident::found(model, found),
+        Reply::AccidentProgress(..) | Reply::Accident(..) => {}
         Reply::Runbooks(found) => {
             let (cards, problem) = split(found);
             model.runbooks.cards = cards.or(model.runbooks.cards.take());

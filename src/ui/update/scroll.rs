@@ -1,6 +1,6 @@
 //! Moving: rows, pages, ends, minutes, matches.
 
-use super::{complain, plan, run, say};
+use super::{accident, complain, plan, run, say};
 use crate::ui::action::{Action, Anchor};
 use crate::ui::model::{Model, Page, Panel, contains};
 
@@ -12,6 +12,7 @@ pub(super) fn rows(model: &mut Model, rows: isize, out: &mut Vec<Action>) {
             model.timeline.step_set(rows > 0, &model.inventory.reaches());
             model.timeline.choose(&model.inventory);
         }
+        Page::Accident => accident::rows(model, rows),
         Page::Runbooks => {
             let count = model.runbooks.shown().count();
             model.runbooks.cursor.step(rows, count);

@@ -1,0 +1,154 @@
+//! An archive searched for an accident, beside what one would do by hand: fetch each segment with `archive-get`, then
+//! `pg_waldump --stats`. A local repository of one cluster, compressed as pgBackRest 2.45 can (zstd); whole processes in
+//! the same run, in turn, nothing kept from one to the next. Printed: both rates, what an hour of WAL at one segment every
+//! ten seconds takes, the peak of memory. Exit status 1 when the ratio or the memory does not hold.
+
+#![expect(clippy::unwrap_used, reason = "a bench that can't go on has to stop")]
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+
+#[path = "../tests/wal/cluster.rs"]
+#[expect(dead_code, reason = "the tests' cluster has more than a bench needs")]
+mod cluster;
+
+use cluster::{Cluster, as_owner, done, program};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+const TURNS: usize = 5;
+/// Segments of an hour at one every ten seconds.
+const HOUR: f64 = 360.0;
+/// What an hour may take, on two cores that nobody else uses: printed, not judged.
+const MOST_SECONDS: f64 = 15.0;
+/// Times the speed of fetching and `pg_waldump` by hand.
+const LEAST: f64 = 1.5;
+const MOST_MEMORY_KB: u64 = 64 * 1024;
+
+fn main() -> ExitCode {
+    let mut server =
+        Cluster::start(16, "max_wal_size = '4GB'\nautovacuum = off\ncheckpoint_timeout = '1h'\narchive_mode = on");
+    let home = server.home().to_owned();
+    let config = home.join("pgbackrest.conf");
+    let own = home.display();
+    fs::write(
+        &config,
+        format!(
+            "[global]\nrepo1-path={own}/repo\ncompress-type=zst\nlog-path={own}\nlock-path={own}\nspool-path={own}\n\
+             log-level-console=warn\nlog-level-file=off\narchive-timeout=600\n[main]\npg1-path={own}/data\npg1-socket-path={own}\npg1-user=postgres\n"
+        ),
+    )
+    .unwrap();
+    let settings = home.join("lifeboat.toml");
+    fs::write(
+        &settings,
+        format!(
+            "[pgbackrest]\nconfig = \"{}\"\nstanza = \"main\"\n[postgres]\nowner = \"postgres\"\n[state]\ndirectory = \"{own}/state\"\nwal_cache = \"4GB\"\n",
+            config.display()
+        ),
+    )
+    .unwrap();
+    let pgbackrest = || {
+        let mut command = as_owner("pgbackrest");
+        command.arg(format!("--config={}", config.display())).arg("--stanza=main");
+        command
+    };
+    done(pgbackrest().arg("stanza-create"));
+    let push = format!("pgbackrest --config={} --stanza=main archive-push %p", config.display());
+    server.sql_in("postgres", &format!("ALTER SYSTEM SET archive_command = '{push}'"));
+    server.sql_in("postgres", "SELECT pg_reload_conf()");
+    server.pgbench(&["-i", "-s", "12", "-q"]);
+    server.pgbench(&["-n", "-c", "4", "-j", "2", "-t", "12000"]);
+    server.sql("CHECKPOINT; UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid % 3 = 0;");
+    server.sql("DELETE FROM pgbench_accounts WHERE aid % 5 = 0; VACUUM pgbench_accounts;");
+    let last = server.sql("SELECT pg_walfile_name(pg_switch_wal())");
+    let archived = format!("SELECT coalesce(last_archived_wal >= '{last}', false) FROM pg_stat_archiver");
+    while server.sql(&archived) != "t" {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let around = server.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'");
+    server.stop("fast");
+    // `postgres` can't enter every folder that a checkout may be in.
+    fs::copy(env!("CARGO_BIN_EXE_lifeboat"), home.join("lifeboat")).unwrap();
+
+    let (mut ours, mut again, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut peak, mut segments, mut bytes) = (0, 0.0, 0.0);
+    for _ in 0..TURNS {
+        let _ = fs::remove_dir_all(home.join("state/wal"));
+        for kept in [&mut ours, &mut again] {
+            let (time, answer, own_peak) = search(&home, &settings, &around);
+            kept.push(time);
+            peak = peak.max(own_peak);
+            segments = answer["segments_read"].as_f64().unwrap();
+            bytes = answer["bytes_read"].as_f64().unwrap();
+            assert!(answer["proposed"]["xid"].is_number(), "{answer:#}");
+        }
+        theirs.push(by_hand(&home, &config, &server.segments()));
+    }
+    let [ours, again, theirs] = [&ours, &again, &theirs].map(|times| times.iter().min().unwrap().as_secs_f64());
+    println!("archive_scan: {segments} segments, {:.0} MB of WAL, zstd", bytes / 1e6);
+    println!("  lifeboat accident {ours:.2} s ({:.0} MB/s), kept from before {again:.2} s", bytes / 1e6 / ours);
+    println!("  archive-get and pg_waldump --stats {theirs:.2} s");
+    let hour = ours / segments * HOUR;
+    println!("  an hour at one segment every ten seconds: {hour:.1} s (aim {MOST_SECONDS} s)");
+    let ratio = theirs / ours;
+    println!("{ratio:.1}x by hand (fastest of {TURNS}), at least {LEAST}x {}", word(ratio >= LEAST));
+    let is_lean = peak <= MOST_MEMORY_KB;
+    println!("peak memory {:.1} MB, at most {} MB {}", peak as f64 / 1024.0, MOST_MEMORY_KB / 1024, word(is_lean));
+    if ratio >= LEAST && is_lean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn word(holds: bool) -> &'static str {
+    if holds { "ok" } else { "NOT HELD" }
+}
+
+/// Time, answer, peak of resident memory in kB (without its children's).
+fn search(home: &Path, settings: &Path, around: &str) -> (Duration, serde_json::Value, u64) {
+    let begin = Instant::now();
+    let mut child = as_owner(home.join("lifeboat"))
+        .arg("--settings")
+        .arg(settings)
+        .args(["accident", "--window", "1h", "--json", "--around", around])
+        .stdout(Stdio::from(fs::File::create(home.join("answer")).unwrap()))
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let status = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let here = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+        peak = peak.max(here.unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let time = begin.elapsed();
+    assert!(status.success(), "{status}");
+    (time, serde_json::from_str(&fs::read_to_string(home.join("answer")).unwrap()).unwrap(), peak)
+}
+
+/// Each segment by `archive-get` into a directory, one after the other, then the statistics of all of them.
+fn by_hand(home: &Path, config: &Path, segments: &[String]) -> Duration {
+    let folder = home.join("fetched");
+    let _ = fs::remove_dir_all(&folder);
+    done(as_owner("mkdir").arg(&folder));
+    let begin = Instant::now();
+    let mut got = Vec::new();
+    for segment in segments {
+        let mut command = as_owner("pgbackrest");
+        command.arg(format!("--config={}", config.display())).args(["--stanza=main", "archive-get", segment]);
+        let status = silent(command.arg(folder.join(segment)));
+        if status {
+            got.push(segment);
+        }
+    }
+    let mut command = program("pg_waldump");
+    command.arg("-p").arg(&folder).arg("--stats=record").arg(got[0]).arg(got[got.len() - 1]);
+    silent(&mut command);
+    begin.elapsed()
+}
+
+fn silent(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+}

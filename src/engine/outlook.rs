@@ -1,0 +1,164 @@
+//! What a plan's target means in WAL, looked up when the plan is made: the target itself where only an accident was named,
+//! and what it keeps and throws away. Asks and reads; changes nothing.
+
+use crate::domain::text::clean;
+use crate::domain::wal::TimelineId;
+use crate::engine::accident::{Cancel, Limits, Place, Request, investigate, thrown_away};
+use crate::engine::clock;
+use crate::planning::accident::{Boundary, Question, Window, keeps, throws_away};
+use crate::planning::runbook::Runbook;
+use crate::planning::target::RecoveryTarget;
+use crate::planning::template::TemplatePiece;
+use crate::settings::Settings;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The parameter that names an accident instead of a target.
+const ACCIDENT: &str = "accident";
+/// The facts with what the target keeps and throws away.
+const KEEPS: &str = "target-keeps";
+const DISCARDS: &str = "target-discards";
+/// Who makes a plan waits for it.
+const LIMITS: Limits = Limits { segments: 256, time: Duration::from_secs(30) };
+
+/// Fills the target of an accident into what was given: exact, exclusive, with its timeline.
+///
+/// # Errors
+/// In words: a target beside it, no accident in that window, WAL that can't be read.
+pub(super) fn fill(
+    settings: &Settings,
+    runbook: &Runbook,
+    stanza: &str,
+    given: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
+    if !runbook.parameters.contains_key(ACCIDENT) {
+        return Ok(());
+    }
+    let Some(text) = given.get(ACCIDENT) else { return Ok(()) };
+    for beside in ["target", "exclusive"] {
+        if given.contains_key(beside) {
+            return Err(format!(
+                "{ACCIDENT} and {beside} are both given: the accident fills the {beside} in; leave one out"
+            ));
+        }
+    }
+    let now = clock::now().to_utc();
+    let question = match settings.operator.timezone {
+        Some(zone) => Question::parse(text, now, &zone),
+        None => Question::parse(text, now, &chrono::Local),
+    };
+    let question = question.map_err(|error| format!("-p {ACCIDENT}={}: {error}", clean(text)))?;
+    let timeline = given.get("timeline").and_then(|text| text.parse().ok()).map(TimelineId);
+    let place = place(settings, stanza)?;
+    let request = Request {
+        table: question.table.clone(),
+        timeline,
+        asks_server: asks_server(runbook),
+        user: settings.postgres.user.clone(),
+        ..Request::around(question.window()?)
+    };
+    let found = investigate(&place, &request, &Cancel::new(), &mut |_| {});
+    let answer = found.map_err(|error| format!("-p {ACCIDENT}={}: {error}", clean(text)))?.answer;
+    let Some(proposed) = answer.proposed else {
+        let notes: String = answer.notes.iter().map(|note| format!("\n  {note}")).collect();
+        return Err(format!(
+            "-p {ACCIDENT}={}: of {} suspects in that window none is surely an accident; `lifeboat accident` lists them, \
+             and -p target= takes one{notes}",
+            clean(text),
+            answer.suspects.len()
+        ));
+    };
+    given.insert("target".to_owned(), format!("lsn:{}", proposed.target.value));
+    given.insert("exclusive".to_owned(), proposed.target.exclusive.to_string());
+    given.insert("timeline".to_owned(), proposed.target.timeline.to_string());
+    Ok(())
+}
+
+/// What a target keeps and throws away, in words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// The last commit that is kept.
+    pub keeps: String,
+    /// The commits that are thrown away.
+    pub discards: String,
+}
+
+impl Outlook {
+    /// As runbooks name it.
+    pub(super) fn facts(self) -> [(String, String); 2] {
+        [(KEEPS.to_owned(), self.keeps), (DISCARDS.to_owned(), self.discards)]
+    }
+}
+
+/// What the target keeps and throws away, for a runbook that shows it. A plan is made all the same where it is not known.
+pub(super) fn of(
+    settings: &Settings,
+    runbook: &Runbook,
+    stanza: &str,
+    target: &RecoveryTarget,
+    timeline: TimelineId,
+) -> Option<Outlook> {
+    let is_shown = mentions(runbook, &[KEEPS, DISCARDS]);
+    let (keeps, discards) = is_shown.then(|| told(settings, runbook, stanza, target, timeline))?;
+    Some(Outlook { keeps: clean(&keeps), discards: clean(&discards) })
+}
+
+fn told(
+    settings: &Settings,
+    runbook: &Runbook,
+    stanza: &str,
+    target: &RecoveryTarget,
+    timeline: TimelineId,
+) -> (String, String) {
+    // Where a transaction ended may be anywhere: the run looks for it, not who makes a plan.
+    let placed = Boundary::of(target).filter(|boundary| !matches!(boundary, Boundary::Transaction { .. }));
+    let Some(boundary) = placed else {
+        let later = "worked out when the run has looked at the WAL".to_owned();
+        return match target {
+            RecoveryTarget::Latest => ("everything that can be read".to_owned(), "nothing that is known".to_owned()),
+            _ => (later.clone(), later),
+        };
+    };
+    let at = match boundary {
+        Boundary::Time { at, .. } => at,
+        _ => clock::now().to_utc(),
+    };
+    let request = Request {
+        timeline: Some(timeline),
+        asks_server: asks_server(runbook),
+        user: settings.postgres.user.clone(),
+        ..Request::around(Window { from: at, to: at, around: at })
+    };
+    let weighed = place(settings, stanza)
+        .and_then(|place| thrown_away(&place, &request, boundary, LIMITS).map_err(|error| error.to_string()));
+    match weighed {
+        Ok(weighed) => {
+            let when: DateTime<Utc> = clock::now().to_utc();
+            let mut discarded = format!("{}; as of {}", throws_away(&weighed.thrown), when.format("%H:%M:%SZ"));
+            weighed.notes.iter().for_each(|note| discarded.push_str(&format!("; {note}")));
+            (keeps(weighed.thrown.last_kept.as_ref()), discarded)
+        }
+        Err(why) => (format!("not known: {why}"), "not known for the same reason".to_owned()),
+    }
+}
+
+fn place(settings: &Settings, stanza: &str) -> Result<Place, String> {
+    let mut place = Place::of(settings).map_err(|error| error.to_string())?;
+    place.pgbackrest.stanza = Some(stanza.to_owned());
+    Ok(place)
+}
+
+/// Production's server is asked for names only where the runbook itself speaks to it.
+fn asks_server(runbook: &Runbook) -> bool {
+    mentions(runbook, &["production-socket-directory"])
+}
+
+/// Whether any text of a runbook's steps uses one of these facts.
+fn mentions(runbook: &Runbook, facts: &[&str]) -> bool {
+    let templates = runbook.steps.iter().flat_map(|step| step.templates());
+    templates.flat_map(|(_, template)| &template.pieces).any(|piece| match piece {
+        TemplatePiece::Name { name, .. } => facts.contains(&name.as_str()),
+        TemplatePiece::Text(_) | TemplatePiece::Capture { .. } => false,
+    })
+}

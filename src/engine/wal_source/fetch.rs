@@ -1,0 +1,198 @@
+//! One segment, from the first place that has a sound copy of it.
+
+use crate::domain::inventory::RepositoryKey;
+use crate::domain::wal::{SegmentSize, WalSegment};
+use crate::domain::wal_page::{FirstPage, HEADER_BYTES, Mismatch, WalPageError};
+use crate::engine::pgbackrest::PgbackrestError;
+use crate::engine::wal_source::cache::Draft;
+use crate::engine::wal_source::directory::WalDirectory;
+use crate::engine::wal_source::name::Sha1Sum;
+use crate::engine::wal_source::piece::{Content, IN_MEMORY_BYTES, Piece};
+use crate::engine::wal_source::{ArchivedFile, Attempt, CopyError, Fetched, Origin, WalSource, WalSourceError, unpack};
+use sha1::{Digest as _, Sha1};
+use std::fs::File;
+use std::io::Seek as _;
+
+impl WalSource {
+    /// A whole segment, from the first place that has a sound copy.
+    ///
+    /// # Errors
+    /// [`WalSourceError::Missing`], [`WalSourceError::Unusable`], [`WalSourceError::Conflict`].
+    pub fn fetch(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
+        self.in_memory(self.look_for(segment, false, u64::MAX)?)
+    }
+
+    /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
+    ///
+    /// # Errors
+    /// As [`WalSource::fetch`].
+    pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
+        self.in_memory(self.look_for(segment, true, u64::MAX)?)
+    }
+
+    /// A whole segment, or its last piece, in little memory.
+    ///
+    /// # Errors
+    /// As [`WalSource::fetch`].
+    pub fn open_piece(&self, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
+        self.look_for(segment, is_partial, IN_MEMORY_BYTES)
+    }
+
+    fn in_memory(&self, piece: Piece) -> Result<Fetched, WalSourceError> {
+        let Piece { segment, content, page, origin, passed_over } = piece;
+        let bytes = content.into_bytes().map_err(|error| {
+            let attempt = Attempt { origin: origin.clone(), error: CopyError::Io(error) };
+            self.not_to_be_had(segment, vec![attempt])
+        })?;
+        Ok(Fetched { segment, bytes, page, origin, passed_over })
+    }
+
+    fn look_for(&self, segment: WalSegment, is_partial: bool, most: u64) -> Result<Piece, WalSourceError> {
+        let copies = if is_partial { self.catalog.partial_copies(segment)? } else { self.catalog.copies(segment)? };
+        let mut tried = Vec::new();
+        for copy in copies {
+            match self.read_copy(copy, most) {
+                Ok(piece) => return Ok(Piece { passed_over: tried, ..piece }),
+                Err(error) => {
+                    tracing::warn!("{} in {} is no use: {error}", copy.segment, copy.place());
+                    tried.push(Attempt { origin: Origin::Repository(copy.repository), error });
+                }
+            }
+        }
+        for directory in self.directories.iter() {
+            let names = if is_partial { &directory.partials } else { &directory.segments };
+            if !names.contains(&segment) {
+                continue;
+            }
+            match self.read_in(directory, segment, is_partial) {
+                Ok(Some(piece)) => return Ok(Piece { passed_over: tried, ..piece }),
+                Ok(None) => {}
+                Err(error) => tried.push(Attempt { origin: Origin::Directory(directory.path.clone()), error }),
+            }
+        }
+        Err(self.not_to_be_had(segment, tried))
+    }
+
+    fn read_copy(&self, copy: &ArchivedFile, most: u64) -> Result<Piece, CopyError> {
+        let owner = self.cluster.system_identifier;
+        let cache = self.cache.as_ref().filter(|_| !copy.is_partial);
+        if let Some((cache, file)) = cache.and_then(|cache| Some((cache, cache.get(owner, copy)?))) {
+            match self.unpacked(copy, &file, most) {
+                Ok(piece) => return Ok(Piece { origin: Origin::Cache, ..piece }),
+                Err(_) => cache.forget(owner, copy),
+            }
+        }
+        let draft = cache.map_or_else(Draft::passing, |cache| cache.draft().or_else(|_| Draft::passing()))?;
+        let is_there = self.pgbackrest.get_into(copy.repository.0, &copy.path(&self.stanza.name), draft.share());
+        if !is_there.map_err(|error| self.refused(copy.repository, error))? {
+            return Err(CopyError::Gone);
+        }
+        let piece = self.unpacked(copy, draft.file(), most)?;
+        if let Some(cache) = cache {
+            cache.keep(draft, owner, copy);
+        }
+        Ok(piece)
+    }
+
+    /// What is stored, unpacked, and found to be what its name says.
+    fn unpacked(&self, copy: &ArchivedFile, mut stored: &File, most: u64) -> Result<Piece, CopyError> {
+        stored.rewind()?;
+        let (mut content, mut sha1) = (Content::new(&self.spare), Sha1::new());
+        let mut head = Vec::with_capacity(HEADER_BYTES);
+        let mut written = Ok(());
+        let bytes = unpack::unpack(stored, copy.compression, unpack::LARGEST_BYTES, &mut |piece| {
+            let missing = (HEADER_BYTES - head.len()).min(piece.len());
+            head.extend_from_slice(&piece[..missing]);
+            sha1.update(piece);
+            if written.is_ok() {
+                written = content.push(piece, most);
+            }
+        })?;
+        written?;
+        SegmentSize::from_bytes(bytes)?;
+        let found = Sha1Sum::of_digest(sha1.finalize().into());
+        let page = FirstPage::parse(&head);
+        if found != copy.sha1 {
+            let cut = page.ok().and_then(|page| cut(&page, bytes));
+            return Err(cut.unwrap_or(CopyError::Sha1 { found, expected: copy.sha1 }));
+        }
+        let (segment, page) = (copy.segment, self.checked(copy.segment, &head, bytes)?);
+        Ok(Piece { segment, content, page, origin: Origin::Repository(copy.repository), passed_over: Vec::new() })
+    }
+
+    /// A segment of a directory; `None` when under its name there is another one's content, or nothing yet.
+    fn read_in(
+        &self,
+        directory: &WalDirectory,
+        segment: WalSegment,
+        is_partial: bool,
+    ) -> Result<Option<Piece>, CopyError> {
+        let Some(bytes) = directory.read(segment, is_partial)? else { return Ok(None) };
+        match self.checked(segment, &bytes[..HEADER_BYTES.min(bytes.len())], bytes.len() as u64) {
+            Ok(page) => {
+                let (content, origin) = (Content::of(bytes), Origin::Directory(directory.path.clone()));
+                Ok(Some(Piece { segment, content, page, origin, passed_over: Vec::new() }))
+            }
+            Err(CopyError::Page(WalPageError::Empty) | CopyError::Mismatch(Mismatch::Address { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The header of a segment that is what its name says.
+    fn checked(&self, segment: WalSegment, head: &[u8], bytes: u64) -> Result<FirstPage, CopyError> {
+        let page = FirstPage::parse(head)?;
+        if let Some(error) = cut(&page, bytes) {
+            return Err(error);
+        }
+        let (owner, size) = (self.cluster.system_identifier, self.size.get().copied().unwrap_or(page.segment_size));
+        match page.check(segment, owner, size, None) {
+            // the segment in which a timeline begins starts with a page of its parent
+            Err(Mismatch::Timeline { .. }) => {
+                let history = self.history(segment.timeline).ok();
+                page.check(segment, owner, size, history.as_ref())?;
+            }
+            other => other?,
+        }
+        self.size.get_or_init(|| page.segment_size);
+        Ok(page)
+    }
+
+    /// What pgBackRest refused with, told as a wrong passphrase where it is one.
+    pub(super) fn refused(&self, key: RepositoryKey, error: PgbackrestError) -> CopyError {
+        let repository = self.stanza.repository(key);
+        let encrypted = repository.is_none_or(|repository| &*repository.cipher != "none");
+        match error {
+            PgbackrestError::Refused { code, .. } if encrypted && matches!(code.0, 29 | 95) => {
+                CopyError::Passphrase { repository: key.name(), code: code.0 }
+            }
+            other => CopyError::Pgbackrest(other),
+        }
+    }
+}
+
+/// A piece of a segment, by its size and its header.
+fn cut(page: &FirstPage, bytes: u64) -> Option<CopyError> {
+    let expected = page.segment_size.bytes();
+    (bytes != expected).then_some(CopyError::Length { found: bytes, expected })
+}
+
+/// What [`super::Prefetch`] can fetch.
+pub trait Ahead: Sized + Send + 'static {
+    /// Fetches a segment, or its last piece.
+    ///
+    /// # Errors
+    /// As [`WalSource::fetch`].
+    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Self, WalSourceError>;
+}
+
+impl Ahead for Fetched {
+    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Fetched, WalSourceError> {
+        if is_partial { source.fetch_partial(segment) } else { source.fetch(segment) }
+    }
+}
+
+impl Ahead for Piece {
+    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
+        source.open_piece(segment, is_partial)
+    }
+}

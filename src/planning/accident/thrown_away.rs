@@ -1,0 +1,136 @@
+//! What a recovery target keeps and throws away: the last commit before it, and every commit behind it, counted.
+
+use crate::domain::lsn::Lsn;
+use crate::planning::accident::answer::{Discarded, LastKept};
+use crate::planning::accident::names::Names;
+use crate::planning::accident::search::{Aftermath, Coverage, Search, Window};
+use crate::planning::accident::suspects::discarded;
+use crate::planning::accident::transactions::{Committed, Notice};
+use crate::planning::target::RecoveryTarget;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Where recovery stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// Before the record that begins there.
+    Before(Lsn),
+    /// Behind the record that begins there.
+    Behind(Lsn),
+    /// Before the first commit of that time or a later one; where inclusive, of a later one.
+    Time {
+        /// The time.
+        at: DateTime<Utc>,
+        /// Commits of exactly that time are kept.
+        inclusive: bool,
+    },
+    /// At the commit of a transaction.
+    Transaction {
+        /// Its id.
+        xid: u32,
+        /// It is kept.
+        inclusive: bool,
+    },
+}
+
+impl Boundary {
+    /// Where a target stops; `None` for those that WAL alone does not place.
+    #[must_use]
+    pub fn of(target: &RecoveryTarget) -> Option<Boundary> {
+        Some(match target {
+            RecoveryTarget::Lsn { lsn, exclusive: true } => Boundary::Before(*lsn),
+            RecoveryTarget::Lsn { lsn, exclusive: false } => Boundary::Behind(*lsn),
+            RecoveryTarget::Time { at, exclusive } => Boundary::Time { at: *at, inclusive: !exclusive },
+            RecoveryTarget::Xid { xid, exclusive } => Boundary::Transaction { xid: *xid, inclusive: !exclusive },
+            RecoveryTarget::Latest | RecoveryTarget::Immediate | RecoveryTarget::Name { .. } => return None,
+        })
+    }
+}
+
+/// What a target keeps and throws away, as far as the WAL was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThrownAway {
+    /// The last commit that is kept; `None` where none was read before it.
+    pub last_kept: Option<LastKept>,
+    /// The first that is thrown away.
+    pub first: Option<LastKept>,
+    /// The last that is thrown away.
+    pub last: Option<LastKept>,
+    /// All of them, by table.
+    pub discarded: Discarded,
+    /// Of them, those that may have begun before reading did: their rows are counted in part only.
+    pub in_part: u64,
+    /// What was not read or is not sure, in words.
+    pub notes: Vec<String>,
+}
+
+/// Watches commits in the order of the WAL and divides them at a boundary. Memory is bounded.
+#[derive(Debug)]
+pub struct Divide {
+    boundary: Boundary,
+    is_behind: bool,
+    after: Aftermath,
+    found: ThrownAway,
+    /// Follows relations to the files that they had before.
+    moves: Search,
+}
+
+impl Divide {
+    /// Divides at a boundary, with the names that are known.
+    #[must_use]
+    pub fn new(boundary: Boundary, names: Names) -> Divide {
+        let nobody = DateTime::<Utc>::MIN_UTC;
+        let window = Window { from: nobody, to: nobody, around: nobody };
+        Divide {
+            boundary,
+            is_behind: false,
+            after: Aftermath::default(),
+            found: ThrownAway::default(),
+            moves: Search::new(window, names),
+        }
+    }
+
+    /// Takes what a stream of records gives.
+    pub fn notice(&mut self, notice: &Notice<'_>) {
+        self.moves.notice(notice);
+        if let Notice::Committed(committed) = notice {
+            self.committed(committed);
+        }
+    }
+
+    fn committed(&mut self, committed: &Committed) {
+        let time = committed.time.utc().unwrap_or_default();
+        let one = LastKept { xid: committed.xid, time, lsn: committed.end };
+        let is_it = matches!(self.boundary, Boundary::Transaction { xid, .. } if xid == committed.xid);
+        // Behind the boundary everything is: PostgreSQL goes by the order in the WAL, whatever the clock says later.
+        let was_behind = self.is_behind;
+        self.is_behind |= match self.boundary {
+            Boundary::Before(lsn) => committed.start >= lsn,
+            Boundary::Behind(lsn) => committed.start > lsn,
+            Boundary::Time { at, inclusive } => {
+                committed.time.utc().is_some_and(|time| time > at || !inclusive && time == at)
+            }
+            Boundary::Transaction { .. } => is_it,
+        };
+        let is_kept_itself =
+            !was_behind && is_it && matches!(self.boundary, Boundary::Transaction { inclusive: true, .. });
+        if !self.is_behind || is_kept_itself {
+            self.found.last_kept = Some(one);
+            return;
+        }
+        self.after.add_commit(committed, &self.moves.names);
+        self.found.in_part += u64::from(!committed.first_is_sure);
+        self.found.first.get_or_insert_with(|| one.clone());
+        self.found.last = Some(one);
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn finish(self, coverage: Coverage) -> ThrownAway {
+        let discarded = discarded(&self.after, &self.moves.all_names());
+        let mut notes = coverage.notes;
+        let never = matches!(self.boundary, Boundary::Transaction { .. }) && !self.is_behind;
+        notes.extend(never.then(|| "the transaction's commit is not in the WAL that was read".to_owned()));
+        ThrownAway { discarded, notes, ..self.found }
+    }
+}
