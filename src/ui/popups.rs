@@ -1,6 +1,7 @@
 //! What stands in front of a page.
 
 use crate::ui::model::{Item, Model, Popup};
+use crate::ui::pages;
 use crate::ui::paint::Paint;
 use crate::ui::theme::Role;
 use crate::ui::widgets;
@@ -24,7 +25,13 @@ pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         None => {}
         Some(Popup::Input { title, text, told, .. }) => input(paint, buffer, area, title, text, told),
         Some(Popup::Picker { title, about, items, filter, shown, cursor }) => {
+            let is_decision = pages::is_decision(model, items);
             let shown: Vec<&Item> = shown.iter().filter_map(|place| items.get(*place)).collect();
+            if is_decision {
+                Clear.render(area, buffer);
+                pages::draw_decision(model, paint, buffer, area, (&shown, cursor.at, filter));
+                return;
+            }
             picker(paint, buffer, area, (title, about, filter), &shown, cursor.at);
         }
         Some(Popup::Note(note)) => self::note(paint, buffer, area, note),

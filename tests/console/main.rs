@@ -8,6 +8,7 @@ mod sample_plan;
 mod sample_run;
 
 mod anything;
+mod deciding;
 mod gates;
 mod hostile;
 mod keys;

@@ -47,7 +47,7 @@ fn cells(buffer: &Buffer) -> String {
 }
 
 /// Takes the pictures of a page.
-fn pictures(name: &str, make: impl Fn((u16, u16), Depth) -> Model) {
+pub(crate) fn pictures(name: &str, make: impl Fn((u16, u16), Depth) -> Model) {
     for size in SIZES {
         let (columns, rows) = size;
         let mono = make(size, Depth::None);

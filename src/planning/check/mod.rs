@@ -84,6 +84,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("room-to-keep", &["data-directory", "kept", "how", "stanza", "repository", "set"]),
         ("safe-redo-start", &["data-directory", "timeline", "stanza", "folder"]),
         ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),
+        ("settings-compared-fenced", &["safety", "socket-directory", "port", "user", "database"]),
         ("spool-and-locks", &["stanza", "directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),

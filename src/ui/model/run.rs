@@ -83,7 +83,7 @@ pub struct GateFocus {
     pub is_sent: bool,
     /// What came of the last answer.
     pub said: Option<String>,
-    /// Lines scrolled up from the end.
+    /// Lines scrolled down from the beginning.
     pub scrolled: usize,
 }
 

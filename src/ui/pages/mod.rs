@@ -1,5 +1,6 @@
 //! A page a file. Each draws from the state and changes nothing.
 
+mod deciding;
 mod gate;
 mod help;
 mod inventory;
@@ -10,6 +11,8 @@ mod runbooks;
 mod runs;
 mod timeline;
 mod transcript;
+
+pub use gate::{draw_decision, is_decision, lines_below};
 
 use crate::ui::model::{Model, Page};
 use crate::ui::paint::Paint;

@@ -164,7 +164,7 @@ fn draw_step(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunState
     let width = usize::from(inner.width);
     let mut lines = progress_lines(paint, state, run, position, width);
     lines.extend(widgets::paragraph(paint, Role::Faint, &step.why, width));
-    lines.extend(kind_lines(paint, step, width));
+    lines.extend(kind_lines(paint, run, step, width));
     lines.extend(result_lines(paint, step, step_state, width));
     let height = usize::from(inner.height).saturating_sub(1);
     let has_output = state.output.key.is_some();
@@ -184,17 +184,17 @@ fn draw_step(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunState
     widgets::lines(buffer, next, &[next_line(paint, run, position)]);
 }
 
-fn kind_lines(paint: Paint<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+fn kind_lines(paint: Paint<'_>, run: &Run, step: &Step, width: usize) -> Vec<Line<'static>> {
     match &step.kind {
         StepKind::Gate { answer, shows } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.told(&run.values))).collect();
             rows.push(("to be typed", answer.clone()));
             widgets::pairs(paint, &rows, width)
         }
         StepKind::Decision { shows, choices } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.told(&run.values))).collect();
             rows.extend(choices.iter().map(|choice| (choice.id.as_str(), choice.title.clone())));
             widgets::pairs(paint, &rows, width)
         }
