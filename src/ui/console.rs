@@ -76,6 +76,7 @@ fn setup(wishes: &Wishes) -> Setup {
         settings: file.unwrap_or_else(|| format!("no settings file ({} is the usual one)", crate::settings::HOST_FILE)),
         stanza: settings.pgbackrest.stanza.clone(),
         zone: settings.operator.timezone.map_or(Zone::Host, Zone::Named),
+        server_zone: Zone::Host,
         ascii: wishes.ascii,
         depth: terminal::depth(),
         theme: std::env::var(THEME).unwrap_or_default(),

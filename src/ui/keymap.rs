@@ -81,7 +81,7 @@ pub const BINDINGS: &[Binding] = &[
         &[letter('t')],
         C::TypeTarget,
         "type it",
-        "type the target: a time with its offset, an LSN, xid:NUMBER, name:POINT",
+        "type the target: 02:13, yesterday 02:13 +03, 10 minutes ago, an LSN, a transaction id, name:POINT",
     ),
     bind(P::Timeline, &[letter('y')], C::Copy, "", "copy the target, as pgBackRest takes it"),
     bind(P::Runbooks, &[ENTER], C::Open, "plan it", "make the plan of this runbook"),

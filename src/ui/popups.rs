@@ -11,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget as _};
 use ratatui_textarea::TextArea;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Columns at the most.
 const WIDTH: u16 = 90;
@@ -70,7 +71,13 @@ fn input(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, title: &str, text: &
     let typed = fit_end(&paint.letters(text), width.saturating_sub(3));
     lines.push(paint.pieces(&[(Role::Accent, "> "), (Role::Text, &typed), (Role::Accent, "▏")]));
     for line in told {
-        lines.extend(widgets::paragraph(paint, Role::Faint, line, width));
+        let shown = paint.letters(line);
+        // What fits stays in its columns.
+        if shown.width() <= width {
+            lines.push(paint.line(Role::Faint, &shown));
+        } else {
+            lines.extend(widgets::paragraph(paint, Role::Faint, line, width));
+        }
     }
     let rows = u16::try_from(lines.len()).unwrap_or(3);
     let heading = if question.len() > 1 { "" } else { title };

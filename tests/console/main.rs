@@ -15,3 +15,4 @@ mod keys;
 mod movement;
 mod pages;
 mod support;
+mod targets;

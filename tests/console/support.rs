@@ -51,6 +51,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         settings: "/etc/lifeboat/lifeboat.toml".into(),
         stanza: None,
         zone: Zone::Named(chrono_tz::Europe::Istanbul),
+        server_zone: Zone::Named(chrono_tz::UTC),
         ascii: depth == Depth::None,
         depth,
         theme: "dark".into(),

@@ -41,6 +41,8 @@ pub struct Setup {
     pub stanza: Option<String>,
     /// The operator's zone.
     pub zone: Zone,
+    /// The zone of the host that the server runs on.
+    pub server_zone: Zone,
     /// ASCII only.
     pub ascii: bool,
     /// How many colours there are.

@@ -39,6 +39,8 @@ pub enum Value {
     Runbook(String),
     /// Open this run.
     Run(RunId),
+    /// This moment is meant, for what it was asked for.
+    Target(Purpose, String),
     /// Decide about a step whose outcome is unknown, or that is held.
     Resolve(StepId, Resolution),
     /// Take this way on: of this decision, this choice; whether it asks for a target.

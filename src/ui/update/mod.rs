@@ -7,6 +7,7 @@ mod popup;
 mod reply;
 mod run;
 mod scroll;
+mod target;
 
 pub use go::begin;
 
@@ -103,7 +104,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::MinuteLater => scroll::minutes(model, 1),
         Command::HourEarlier => scroll::minutes(model, -60),
         Command::HourLater => scroll::minutes(model, 60),
-        Command::TypeTarget => popup::target(model),
+        Command::TypeTarget => target::ask(model, out),
         Command::OtherPanel => plan::other_panel(model),
         Command::AsFound => plan::as_found(model, out),
         Command::Begin => plan::begin(model, out),
