@@ -19,6 +19,8 @@ pub enum Place {
     Runs,
     /// A transcript.
     Transcript,
+    /// The rehearsal.
+    Rehearsal,
     /// The help.
     Help,
     /// The gate that was gone to.
@@ -44,6 +46,7 @@ impl Place {
             Place::Run => "Run",
             Place::Runs => "Runs",
             Place::Transcript => "Transcript",
+            Place::Rehearsal => "Rehearsal",
             Place::Help => "Help",
             Place::Gate => "At a gate",
             Place::Input => "Where a line is asked for",
@@ -82,6 +85,8 @@ pub enum Command {
     GoRunbooks,
     /// To the runs.
     GoRuns,
+    /// To the rehearsal.
+    GoRehearsal,
     /// Another stanza or repository.
     Switch,
     /// Another theme.

@@ -6,6 +6,9 @@ use crate::domain::progress::Progress;
 use crate::domain::run::Run;
 use crate::engine::ground::Ground;
 use crate::engine::proposal::Proposal;
+use crate::engine::rehearsal::{Incident, Score};
+use crate::engine::seat::Driver;
+use crate::planning::machine::Request;
 use crate::planning::runbook::Runbook;
 use crate::ui::action::OutputKey;
 use chrono::{DateTime, FixedOffset};
@@ -32,7 +35,6 @@ pub enum Event {
 
 /// An answer to an action, or news of a run that is followed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "it travels in a box")]
 pub enum Reply {
     /// The inventory, with the last drill of each set.
     Inventory(Result<Inventory, String>, LastDrills),
@@ -58,6 +60,12 @@ pub enum Reply {
     Found(OutputKey, Option<u64>),
     /// What came of a request: the words for it.
     Answered(RunId, Result<String, String>),
+    /// Another console drives the run: nothing was sent.
+    Driven(RunId, Box<Request>, Driver),
+    /// What happened to the practice cluster.
+    Rehearsal(Result<Option<Incident>, String>),
+    /// How its recovery came out.
+    Score(Result<Score, String>),
     /// A transcript's lines.
     Transcript(RunId, Result<Vec<String>, String>),
     /// Something that was to be done for a person can't be.
@@ -116,6 +124,8 @@ pub struct RunNews {
     pub is_runner_alive: bool,
     /// Where the step is that goes on.
     pub progress: Option<Progress>,
+    /// Another console that drives it.
+    pub driver: Option<Driver>,
 }
 
 /// Some lines of an output.

@@ -14,5 +14,7 @@ mod hostile;
 mod keys;
 mod movement;
 mod pages;
+mod rehearsal;
+mod seat;
 mod support;
 mod targets;

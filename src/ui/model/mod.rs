@@ -4,6 +4,7 @@ mod inventory;
 mod list;
 mod plan;
 mod popup;
+mod rehearsal;
 mod run;
 mod timeline;
 
@@ -11,6 +12,7 @@ pub use inventory::{InventoryState, Row};
 pub use list::Cursor;
 pub use plan::{Panel, PlanState};
 pub use popup::{Item, Popup, Purpose, Value};
+pub use rehearsal::RehearsalState;
 pub use run::{Attention, GateFocus, OutputView, RunState, attention};
 pub use timeline::{Reach, TimelineState};
 
@@ -70,6 +72,8 @@ pub enum Page {
     Runs,
     /// The evidence.
     Transcript,
+    /// The rehearsal.
+    Rehearsal,
     /// The keys.
     Help,
 }
@@ -86,6 +90,7 @@ impl Page {
             Page::Run => Place::Run,
             Page::Runs => Place::Runs,
             Page::Transcript => Place::Transcript,
+            Page::Rehearsal => Place::Rehearsal,
             Page::Help => Place::Help,
         }
     }
@@ -225,6 +230,8 @@ pub struct Model {
     pub runs: RunsState,
     /// The transcript.
     pub transcript: TranscriptState,
+    /// The rehearsal.
+    pub rehearsal: RehearsalState,
     /// The first line of the help on the screen.
     pub help_top: usize,
     /// The console is to be left.
@@ -252,6 +259,7 @@ impl Model {
             run: None,
             runs: RunsState::default(),
             transcript: TranscriptState::default(),
+            rehearsal: RehearsalState::default(),
             help_top: 0,
             is_over: false,
         }

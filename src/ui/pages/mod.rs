@@ -6,6 +6,7 @@ mod help;
 mod inventory;
 mod nothing;
 mod plan;
+mod rehearsal;
 mod run;
 mod runbooks;
 mod runs;
@@ -35,6 +36,7 @@ pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         Page::Run => run::draw(model, paint, buffer, area),
         Page::Runs => runs::draw(model, paint, buffer, area),
         Page::Transcript => transcript::draw(model, paint, buffer, area),
+        Page::Rehearsal => rehearsal::draw(model, paint, buffer, area),
         Page::Help => help::draw(model, paint, buffer, area),
     }
 }

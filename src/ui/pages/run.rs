@@ -40,28 +40,25 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     draw_step(paint, buffer, step, state, run);
 }
 
-/// The mark of a status and how it looks: the one place that knows all of them.
+/// The mark of a status and how it looks.
 #[must_use]
-pub(super) fn mark(status: StepStatus) -> (&'static str, Role) {
-    match status {
-        StepStatus::Pending => ("·", Role::Faint),
-        StepStatus::Running => ("▸", Role::Accent),
-        StepStatus::Ready => ("●", Role::Accent),
-        StepStatus::Waiting => ("■", Role::Warning),
-        StepStatus::Done => ("✔", Role::Good),
-        StepStatus::Failed => ("✗", Role::Bad),
-        StepStatus::Skipped => ("–", Role::Faint),
-        StepStatus::Held => ("!", Role::Bad),
-        StepStatus::Unknown => ("?", Role::Bad),
-        StepStatus::Aborted => ("■", Role::Bad),
-    }
+pub(super) fn mark(of: StepStatus) -> (&'static str, Role) {
+    let role = match of {
+        StepStatus::Pending | StepStatus::Skipped => Role::Faint,
+        StepStatus::Running | StepStatus::Ready => Role::Accent,
+        StepStatus::Waiting => Role::Warning,
+        StepStatus::Done => Role::Good,
+        StepStatus::Failed | StepStatus::Held | StepStatus::Unknown | StepStatus::Aborted => Role::Bad,
+    };
+    (status::mark(of), role)
 }
 
 fn heading(model: &Model, paint: Paint<'_>, state: &RunState, run: &Run, width: usize) -> Vec<Line<'static>> {
     let zone = model.setup.zone;
     let created = run.created.to_utc();
+    let driven = state.driver.as_ref().map(|driver| format!("{} drives it · ", driver.name)).unwrap_or_default();
     let first = format!(
-        "{} on {} · by {} · begun {} · {}",
+        "{driven}{} on {} · by {} · begun {} · {}",
         run.plan.runbook,
         run.host.name,
         run.by.name,

@@ -4,6 +4,7 @@ mod gate;
 mod go;
 mod plan;
 mod popup;
+mod rehearsal;
 mod reply;
 mod run;
 mod scroll;
@@ -25,6 +26,8 @@ use std::time::Duration;
 const NOTICE_SECONDS: i64 = 4;
 /// The list of runs is read again so often, in seconds, while it is looked at.
 const RUNS_EVERY_SECONDS: i64 = 5;
+/// The score is asked for again so often, in seconds, while it is looked at and the shop has not taken an order.
+const SCORE_EVERY_SECONDS: i64 = 3;
 
 /// Takes in an event; what is to be done outside comes back.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
@@ -46,8 +49,11 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
 
 fn tick(model: &mut Model, now: chrono::DateTime<chrono::FixedOffset>, out: &mut Vec<Action>) {
     model.now = now;
-    if model.page() == Page::Runs && now.timestamp() % RUNS_EVERY_SECONDS == 0 {
+    if matches!(model.page(), Page::Runs | Page::Rehearsal) && now.timestamp() % RUNS_EVERY_SECONDS == 0 {
         out.push(Action::LoadRuns);
+    }
+    if model.page() == Page::Rehearsal && now.timestamp() % SCORE_EVERY_SECONDS == 0 {
+        rehearsal::look(model, out);
     }
 }
 
@@ -84,6 +90,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::GoTimeline => go::timeline(model, out),
         Command::GoRunbooks => go::runbooks(model, out),
         Command::GoRuns => go::runs(model, out),
+        Command::GoRehearsal => rehearsal::to(model, out),
         Command::Switch => popup::switch(model),
         Command::Theme => next_theme(model),
         Command::Refresh => refresh(model, out),
@@ -129,6 +136,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Action>) {
         Page::Runs => out.push(Action::LoadRuns),
         Page::Transcript => go::transcript(model, out),
         Page::Run => run::again(model, out),
+        Page::Rehearsal => rehearsal::to(model, out),
         Page::Help => {}
     }
 }
@@ -159,6 +167,7 @@ fn copy(model: &mut Model, out: &mut Vec<Action>) {
         Page::Plan => model.plan.proposal.as_ref().map(|proposal| ("seal", proposal.plan.seal.to_string())),
         Page::Run => run::status_line(model).map(|line| ("status", line)),
         Page::Runs => model.runs.current().map(|card| ("name", card.id.to_string())),
+        Page::Rehearsal => model.rehearsal.incident.as_ref().map(|incident| ("page", incident.page.clone())),
         Page::Runbooks | Page::Transcript | Page::Help => None,
     };
     match found {

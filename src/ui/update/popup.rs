@@ -84,7 +84,7 @@ pub(super) fn search(model: &mut Model) {
             Popup::input(Purpose::Search, "Search the output for", text)
         }
         Page::Transcript => Popup::input(Purpose::Search, "Search the transcript for", &model.transcript.search),
-        Page::Timeline | Page::Plan | Page::Help => {
+        Page::Timeline | Page::Plan | Page::Rehearsal | Page::Help => {
             complain(model, "there is nothing to search on this page");
             return;
         }
@@ -193,7 +193,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         (Command::Accept, Some(Popup::Input { purpose, text, .. })) => accept_line(model, purpose, text, out),
         (Command::Accept, Some(Popup::Picker { items, shown, cursor, .. })) => {
             let Some(item) = shown.get(cursor.at).and_then(|place| items.get(*place)) else { return };
-            let decides = matches!(item.value, Value::Resolve(..) | Value::Way(..));
+            let decides = matches!(item.value, Value::Resolve(..) | Value::Way(..) | Value::TakeOver(_));
             if decides && model.last_key.saturating_sub(model.asked_at) < QUIET {
                 complain(model, "that key came too soon after the question: nothing was decided");
             } else {
@@ -257,6 +257,8 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
         Value::Parameter(name, value) => plan::give(model, &name, value, out),
         Value::Runbook(name) => plan::target_with(model, &name, out),
         Value::Run(id) => go::attach(model, id, out),
+        Value::Leave => {}
+        Value::TakeOver(request) => run::take_over(model, request, out),
         Value::Target(purpose, text) => target::accept(model, purpose, &text, out),
         Value::Way(step, choice, true) => {
             let title = format!(
