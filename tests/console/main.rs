@@ -18,3 +18,4 @@ mod rehearsal;
 mod seat;
 mod support;
 mod targets;
+mod wall;
