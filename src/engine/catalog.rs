@@ -85,7 +85,8 @@ pub fn read(psql: &Psql, database: &str) -> Result<Catalog, PsqlError> {
     for row in psql.rows(database, SETTINGS)? {
         let name = shown(&row, "name");
         let value = masked(&name, shown(&row, "setting"));
-        if shown(&row, "source") == "command line" {
+        // Files that the command line names are told as an override (PostgreSQL 15).
+        if matches!(shown(&row, "source").as_str(), "command line" | "override") {
             catalog.forced.insert(name.clone());
         }
         catalog.settings.insert(name, value);

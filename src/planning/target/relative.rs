@@ -3,7 +3,9 @@
 
 use crate::planning::target::time::{parse_offset, parse_time_of_day, readings};
 use crate::planning::target::{RecoveryTarget, TargetError, cut};
-use chrono::{DateTime, Days, FixedOffset, MappedLocalTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, Days, FixedOffset, MappedLocalTime, NaiveDate, NaiveTime, SubsecRound as _, TimeDelta, TimeZone, Utc,
+};
 
 /// A target as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +155,8 @@ fn ago(text: &str, span: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Targ
         seconds = part.and_then(|part| seconds.checked_add(part)).ok_or_else(|| refused("it is out of range"))?;
     }
     let span = TimeDelta::try_seconds(seconds).ok_or_else(|| refused("it is out of range"))?;
-    now.checked_sub_signed(span).ok_or_else(|| refused("it is out of range"))
+    // To the second: nobody means more of it.
+    now.trunc_subsecs(0).checked_sub_signed(span).ok_or_else(|| refused("it is out of range"))
 }
 
 #[cfg(test)]
