@@ -165,7 +165,7 @@ fn each_is_complete_at_80x24_without_scrolling() {
 #[test]
 fn what_is_not_known_says_so_and_the_commands_stand_below() {
     let shown = screen(&at("let-back", (80, 24), Depth::True));
-    assert!(shown.contains("not known: nothing was saved before the stop"), "{shown}");
+    assert!(shown.contains("not known: not compared with before"), "{shown}");
     assert!(shown.contains("was at 912, is at 871"), "{shown}");
     let mut model = at("overwrite", (80, 24), Depth::True);
     assert!(!screen(&model).contains("/usr/bin/pgbackrest"), "{}", screen(&model));
