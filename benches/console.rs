@@ -89,6 +89,7 @@ fn opened(size: (u16, u16), now: DateTime<FixedOffset>) -> Model {
         settings: "/etc/lifeboat/lifeboat.toml".into(),
         stanza: None,
         zone: Zone::Named(chrono_tz::Europe::Istanbul),
+        server_zone: Zone::Named(chrono_tz::UTC),
         ascii: false,
         depth: Depth::Palette,
         theme: "dark".into(),

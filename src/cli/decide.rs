@@ -7,7 +7,7 @@ use crate::domain::plan::{Step, StepId, StepKind};
 use crate::domain::run::Run;
 use crate::engine::client::{self, ClientError};
 use crate::planning::machine::Request;
-use crate::planning::target::RecoveryTarget;
+use crate::planning::target::{RecoveryTarget, understand};
 use crate::report;
 use anyhow::Context as _;
 use chrono::{Local, Utc};
@@ -117,7 +117,8 @@ pub fn typed(text: &str) -> (String, BTreeMap<String, String>) {
     (choice.to_owned(), values)
 }
 
-/// The request for a choice. A target is read here as well, with this host's clock and zone for what is offered instead.
+/// The request for a choice. A target is read here as well, with this host's clock and zone: a moment seen from now is
+/// sent as what it means.
 ///
 /// # Errors
 /// Why the target can't be meant.
@@ -125,13 +126,16 @@ pub fn request(
     run: &Run,
     step: &Step,
     sequence: u64,
-    (choice, values): (String, BTreeMap<String, String>),
+    (choice, mut values): (String, BTreeMap<String, String>),
     by: Operator,
     via: Via,
 ) -> Result<Request, String> {
-    if let Some(target) = values.get("target") {
-        let read = |exclusive| RecoveryTarget::parse(target, exclusive, Utc::now(), &Local);
-        read(false).map_err(|error| error.to_string())?;
+    if let Some(target) = values.get_mut("target") {
+        let understood = understand(target, false, Utc::now(), &Local).and_then(|found| found.said(target, &Local));
+        let understood = understood.map_err(|error| error.to_string())?;
+        if RecoveryTarget::parse(target, false, Utc::now(), &Local).is_err() {
+            *target = understood.given();
+        }
     }
     let (step, seal) = (step.id.clone(), run.plan.seal);
     Ok(Request::Decide { step, sequence, seal, choice, values, by, via })

@@ -34,8 +34,11 @@ pub struct Args {
     /// Lead through a restore drill instead of an incident: nothing happens to the practice cluster.
     #[arg(long, conflicts_with_all = ["stop", "scenario", "broken", "score", "no_console"])]
     drill: bool,
-    /// What happens to it: deleted-rows (the default), dropped-table or lost-data-directory. On a terminal you are led
-    /// through the recovery; without one it is left running, for you to recover.
+    /// Lead line by line on this terminal instead of in the console.
+    #[arg(long, conflicts_with_all = ["stop", "broken", "score", "no_console"])]
+    plain: bool,
+    /// What happens to it: deleted-rows (the default), dropped-table or lost-data-directory. On a terminal the
+    /// console opens on it, with the page, the clock and the score; without one it is left running, for you to recover.
     #[arg(long, conflicts_with_all = ["stop", "no_writer"])]
     scenario: Option<Scenario>,
     /// Let it happen to the practice cluster in this directory, whose server runs (default: deleted-rows).
@@ -126,7 +129,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         }
         Ok(Exit::Done)
     } else {
-        lead_through(&rehearsal, args.keep)
+        lead_through(&rehearsal, args)
     };
     if outcome.as_ref().map_or(true, |exit| *exit != Exit::Done) {
         return stays(&rehearsal, outcome, args.json);
@@ -183,7 +186,8 @@ fn newest_run(practice: &Context) -> anyhow::Result<Option<Run>> {
 fn run_lifeboat(rehearsal: &Rehearsal, arguments: &[&str]) -> anyhow::Result<Exit> {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("lifeboat").arg("--settings").arg(rehearsal.layout.settings()).args(arguments);
-    if arguments.is_empty() {
+    // Where something has happened the console shows the page instead.
+    if arguments.is_empty() && !rehearsal.layout.page().exists() {
         command.env(PRACTICE, &rehearsal.layout.directory);
     }
     let status = command.status().with_context(|| format!("cannot start lifeboat {}", arguments.join(" ")))?;
@@ -210,9 +214,9 @@ fn evidence(rehearsal: &Rehearsal, practice: &Context, run: &Run, stays: bool) -
 }
 
 /// Leads through the restore drill: in the console where there is a terminal, else line by line.
-fn lead_through(rehearsal: &Rehearsal, keep: bool) -> anyhow::Result<Exit> {
-    let settings = rehearsal.layout.settings();
-    let exit = if io::stdin().is_terminal() && io::stdout().is_terminal() {
+fn lead_through(rehearsal: &Rehearsal, args: &Args) -> anyhow::Result<Exit> {
+    let (settings, keep) = (rehearsal.layout.settings(), args.keep);
+    let exit = if !args.plain && io::stdin().is_terminal() && io::stdout().is_terminal() {
         match run_lifeboat(rehearsal, &[])? {
             Exit::Done => outcome_of(&settings)?,
             other => other,

@@ -1,5 +1,7 @@
 //! `lifeboat status`: one line about a run, to paste into an incident channel.
 
+mod watch;
+
 use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::run::Run;
@@ -16,8 +18,11 @@ pub struct Args {
     /// The run (default: all that have not ended, else the last one).
     run: Option<String>,
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     json: bool,
+    /// Draw it again whenever it changes, until the program is ended: a screen to leave open on a wall.
+    #[arg(long)]
+    watch: bool,
 }
 
 /// Runs the subcommand.
@@ -25,6 +30,33 @@ pub struct Args {
 /// # Errors
 /// Anything that keeps it from its answer, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
+    if args.watch {
+        return watch::watch(context, args);
+    }
+    if args.json {
+        let runs: Vec<Value> =
+            with_statuses(context, args, |statuses| statuses.iter().map(Status::json).collect::<Vec<_>>())?;
+        let text = serde_json::to_string_pretty(&json!({ "schema": 1, "runs": runs }))?;
+        writeln!(std::io::stdout().lock(), "{text}")?;
+        return Ok(Exit::Done);
+    }
+    let letters = Letters::of(context);
+    let lines = with_statuses(context, args, |statuses| statuses.iter().map(Status::line).collect::<Vec<_>>())?;
+    let mut out = std::io::stdout().lock();
+    if lines.is_empty() {
+        writeln!(out, "No run on this host yet.")?;
+    }
+    for line in lines {
+        writeln!(out, "{}", letters.show(&line))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What is made of the runs that are asked for, as they stand now.
+///
+/// # Errors
+/// When a run's journal or the state directory can't be read.
+fn with_statuses<T>(context: &Context, args: &Args, make: impl FnOnce(Vec<Status<'_>>) -> T) -> anyhow::Result<T> {
     let runs = match &args.run {
         Some(name) => {
             let folder = context.run_folder(name)?;
@@ -40,20 +72,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let is_runner_alive = folder.is_runner_alive().unwrap_or(false);
         Status { run, progress, is_runner_alive, now: clock::now(), program: &program }
     });
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        let runs: Vec<Value> = statuses.map(|status| status.json()).collect();
-        writeln!(out, "{}", serde_json::to_string_pretty(&json!({ "schema": 1, "runs": runs }))?)?;
-        return Ok(Exit::Done);
-    }
-    let letters = Letters::of(context);
-    if runs.is_empty() {
-        writeln!(out, "No run on this host yet.")?;
-    }
-    for status in statuses {
-        writeln!(out, "{}", letters.show(&status.line()))?;
-    }
-    Ok(Exit::Done)
+    Ok(make(statuses.collect()))
 }
 
 /// The runs that have not ended, else the last one. One whose journal can't be read is named by `lifeboat runs`.

@@ -267,8 +267,35 @@ pub struct Capture {
 pub struct Shown {
     /// What it is: `overwrites`, `way back`.
     pub label: String,
-    /// What holds.
+    /// What holds; where it is `from` a step, what is said while that step has captured nothing.
     pub value: Argument,
+    /// What it belongs to, for a screen: `way back`. What has the same stands together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// `STEP.NAME` of a value that a step which may be left out captures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+impl Shown {
+    /// A value with its label.
+    #[must_use]
+    pub fn new(label: impl Into<String>, value: Argument) -> Shown {
+        Shown { label: label.into(), value, group: None, from: None }
+    }
+
+    /// What will be shown, before anything was captured.
+    #[must_use]
+    pub fn planned(&self) -> String {
+        self.from.as_ref().map_or_else(|| self.value.to_string(), |name| format!("${{{name}}}"))
+    }
+
+    /// What holds, with the values that were captured so far.
+    #[must_use]
+    pub fn told(&self, captured: &BTreeMap<String, String>) -> String {
+        let from = self.from.as_ref().and_then(|name| captured.get(name));
+        from.filter(|value| !value.is_empty()).cloned().unwrap_or_else(|| self.value.to_string())
+    }
 }
 
 /// One way on from a decision.

@@ -26,6 +26,9 @@ pub struct Catalog {
     pub slots: BTreeMap<String, String>,
     /// By name.
     pub databases: BTreeMap<String, DatabaseCatalog>,
+    /// Settings that the command line of the server that was asked gave; of no meaning later.
+    #[serde(skip)]
+    pub forced: BTreeSet<String>,
 }
 
 /// One database's part.
@@ -65,7 +68,7 @@ pub enum CatalogError {
 }
 
 /// `source`: what the asking session set itself is not the server's.
-const SETTINGS: &str = "SELECT name, setting FROM pg_settings WHERE source NOT IN ('client', 'session', 'interactive') \
+const SETTINGS: &str = "SELECT name, setting, source FROM pg_settings WHERE source NOT IN ('client', 'session', 'interactive') \
     AND name NOT IN ('transaction_read_only', 'transaction_isolation', 'transaction_deferrable', 'in_hot_standby')";
 const SLOTS: &str = "SELECT slot_name, slot_type, plugin, database FROM pg_replication_slots WHERE NOT temporary";
 const SEQUENCES: &str = "SELECT schemaname, sequencename, last_value::text AS last FROM pg_sequences";
@@ -82,6 +85,10 @@ pub fn read(psql: &Psql, database: &str) -> Result<Catalog, PsqlError> {
     for row in psql.rows(database, SETTINGS)? {
         let name = shown(&row, "name");
         let value = masked(&name, shown(&row, "setting"));
+        // Files that the command line names are told as an override (PostgreSQL 15).
+        if matches!(shown(&row, "source").as_str(), "command line" | "override") {
+            catalog.forced.insert(name.clone());
+        }
         catalog.settings.insert(name, value);
     }
     for row in psql.rows(database, SLOTS)? {
@@ -114,6 +121,16 @@ fn masked(name: &str, value: String) -> String {
 }
 
 impl Catalog {
+    /// Without the settings that the command line of `server` gave, and without recovery's own: those hold until it is
+    /// started again.
+    #[must_use]
+    pub fn without_forced(&self, server: &Catalog) -> Catalog {
+        let is_recovery = |name: &str| name.starts_with("recovery_target") || name == "restore_command";
+        let mut left = self.clone();
+        left.settings.retain(|name, _| !server.forced.contains(name) && !is_recovery(name));
+        left
+    }
+
     /// Writes it into `folder`, 0600, durably; an older one is replaced.
     ///
     /// # Errors
@@ -228,7 +245,19 @@ mod tests {
             settings: [("work_mem".to_owned(), work_mem.to_owned())].into(),
             slots: [("cdc".to_owned(), "logical pgoutput shop".to_owned())].into(),
             databases: [("shop".to_owned(), database)].into(),
+            forced: BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn what_only_the_fence_sets_is_no_difference() {
+        let before = catalog("8192", Some(1));
+        let mut fenced = catalog("4096", Some(1));
+        fenced.settings.insert("listen_addresses".to_owned(), String::new());
+        fenced.settings.insert("recovery_target_lsn".to_owned(), "0/7000028".to_owned());
+        fenced.forced.insert("listen_addresses".to_owned());
+        let found = Differences::between(&before.without_forced(&fenced), &fenced.without_forced(&fenced));
+        assert_eq!(found.settings, ["work_mem was '8192', is '4096'"]);
     }
 
     #[test]

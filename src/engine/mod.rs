@@ -44,6 +44,7 @@ pub mod runbooks;
 pub mod runner;
 pub mod running_xacts;
 pub mod safety;
+pub mod seat;
 pub mod step_process;
 pub mod store;
 pub mod surroundings;

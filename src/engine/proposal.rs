@@ -24,8 +24,9 @@ use crate::planning::plan::{BindError, KnownFacts, bind};
 use crate::planning::restore_command::{WordError, restore_command};
 use crate::planning::runbook::{Action, DefaultValue, Runbook};
 use crate::planning::selection::{self, Choice, Refusal, Wish};
-use crate::planning::target::{RecoveryTarget, TargetAction, TargetError};
+use crate::planning::target::{RecoveryTarget, TargetAction, TargetError, understand};
 use crate::settings::Settings;
+use chrono::Utc;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -140,7 +141,7 @@ pub fn propose(
     let inventory = look::inventory(pgbackrest, Some(&stanza_name))?;
     let stanza = inventory.stanza(&stanza_name).ok_or(ProposalError::NoStanza)?;
     let production = config.pg1_path(&stanza_name).filter(|path| path.join("global/pg_control").exists());
-    let target = target(settings, given)?;
+    let (target, given) = &target(settings, given)?;
     let any_version = newest_version(stanza);
     let bin = settings.postgres.bin_directory.as_deref();
     let programs = PostgresPrograms::find(bin, &any_version, &environment.real)?;
@@ -189,7 +190,7 @@ pub fn propose(
     let mut sealed = facts::of(&surroundings, Some(&subject), Some(&inventory));
     sealed.identity.insert("runbook".to_owned(), runbook.digest().to_string());
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
-    let mut known_texts = texts(settings, &surroundings, &subject, &inventory, &target, &run, &directory);
+    let mut known_texts = texts(settings, &surroundings, &subject, &inventory, target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
     let outlook = outlook::of(settings, runbook, &subject.stanza, &target, choice.timeline);
     known_texts.extend(outlook.clone().unwrap_or_default().facts());
@@ -202,7 +203,7 @@ pub fn propose(
     }
     let known = KnownFacts {
         texts: known_texts,
-        lists: lists(&surroundings, &subject, &target, &directory)?,
+        lists: lists(&surroundings, &subject, target, &directory)?,
         sealed,
         environment: environment.shown,
         secret_environment: environment.secret_names,
@@ -250,14 +251,25 @@ fn newest_version(stanza: &Stanza) -> String {
     databases.map(|database| database.version.to_string()).next().unwrap_or_default()
 }
 
-fn target(settings: &Settings, given: &BTreeMap<String, String>) -> Result<RecoveryTarget, ProposalError> {
+/// The target, and what was given with a moment seen from now (`10 minutes ago`) made absolute: the plan holds no other.
+/// A time without an offset is refused, as nobody sees here what was understood.
+fn target(
+    settings: &Settings,
+    given: &BTreeMap<String, String>,
+) -> Result<(RecoveryTarget, BTreeMap<String, String>), ProposalError> {
     let text = given.get("target").map_or("latest", String::as_str);
     let exclusive = given.get("exclusive").is_some_and(|value| value == "true" || value == "yes");
     let now = clock::now().to_utc();
-    match settings.operator.timezone {
-        Some(zone) => Ok(RecoveryTarget::parse(text, exclusive, now, &zone)?),
-        None => Ok(RecoveryTarget::parse(text, exclusive, now, &chrono::Local)?),
+    let understood = match settings.operator.timezone {
+        Some(zone) => understand(text, exclusive, now, &zone)?.said(text, &zone)?,
+        None => understand(text, exclusive, now, &chrono::Local)?.said(text, &chrono::Local)?,
+    };
+    let mut given = given.clone();
+    // What is absolute stays as it was typed.
+    if RecoveryTarget::parse(text, exclusive, now, &Utc).is_err() {
+        given.insert("target".to_owned(), understood.given());
     }
+    Ok((understood.target, given))
 }
 
 fn number(given: &BTreeMap<String, String>, name: &'static str) -> Result<Option<u32>, ProposalError> {

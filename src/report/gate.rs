@@ -26,7 +26,7 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState, columns: Width) -> Vec<St
     let width = shows.iter().map(|shown| shown.label.width()).max().unwrap_or(0).min(LABEL);
     for shown in shows {
         let label = format!("   {:<width$}  ", clean(&shown.label));
-        lines.extend(hanging(&label, &clean(&shown.value.to_string()), columns));
+        lines.extend(hanging(&label, &clean(&shown.told(&run.values)), columns));
     }
     if !gate.drift.is_empty() {
         let since = if gate.opening > 1 { "it was approved" } else { "the plan was made" };
@@ -62,15 +62,7 @@ pub fn lines(run: &Run, step: &Step, gate: &GateState, columns: Width) -> Vec<St
 /// The commands this gate lets pass that can't be undone, up to the next gate.
 fn dangerous_steps(run: &Run, position: usize, columns: Width) -> Vec<String> {
     let mut lines = Vec::new();
-    let dangerous = run.plan.steps[position..]
-        .iter()
-        .enumerate()
-        .take_while(|(_, step)| {
-            !step.kind.asks_a_person() || step.ruled_out.is_some() || run.not_chosen(step).is_some()
-        })
-        .filter(|(_, step)| step.destructive && step.ruled_out.is_none() && run.not_chosen(step).is_none());
-    for (offset, step) in dangerous {
-        let number = position + offset + 1;
+    for (number, step) in lets_pass(run, position) {
         lines.extend(hanging(
             "   ",
             &format!("The gate lets pass step {number}, which can't be undone: {}", clean(&step.title)),
@@ -81,6 +73,18 @@ fn dangerous_steps(run: &Run, position: usize, columns: Width) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The steps that can't be undone from a position (from 0) up to the next gate, with their numbers (from 1).
+pub fn lets_pass(run: &Run, position: usize) -> impl Iterator<Item = (usize, &Step)> {
+    run.plan.steps[position..]
+        .iter()
+        .enumerate()
+        .take_while(|(_, step)| {
+            !step.kind.asks_a_person() || step.ruled_out.is_some() || run.not_chosen(step).is_some()
+        })
+        .filter(|(_, step)| step.destructive && step.ruled_out.is_none() && run.not_chosen(step).is_none())
+        .map(move |(offset, step)| (position + offset + 1, step))
 }
 
 /// A heading over the whole width.

@@ -4,6 +4,7 @@ pub mod accident;
 pub mod ascii;
 pub mod choice;
 pub mod command_text;
+pub mod deciding;
 pub mod drill;
 pub mod gate;
 pub mod html;

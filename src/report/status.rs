@@ -6,9 +6,11 @@ use crate::domain::progress::{Far, Pace, Progress, Replay};
 use crate::domain::run::Run;
 use crate::domain::status::StepStatus;
 use crate::domain::text::clean;
+use crate::report::gate::{hanging, rule};
 use crate::report::inventory::{bytes, span};
 use crate::report::lines::seconds;
 use crate::report::transcript::words;
+use crate::report::width::Width;
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
@@ -125,6 +127,43 @@ impl Status<'_> {
             "line": self.line(),
         })
     }
+}
+
+/// The mark of a status: the one place that knows all of them.
+#[must_use]
+pub fn mark(status: StepStatus) -> &'static str {
+    match status {
+        StepStatus::Pending => "·",
+        StepStatus::Running => "▸",
+        StepStatus::Ready => "●",
+        StepStatus::Waiting | StepStatus::Aborted => "■",
+        StepStatus::Done => "✔",
+        StepStatus::Failed => "✗",
+        StepStatus::Skipped => "–",
+        StepStatus::Held => "!",
+        StepStatus::Unknown => "?",
+    }
+}
+
+/// The screen for a wall: the host and the time to the minute, then each run with its steps and its line.
+#[must_use]
+pub fn wall(host: &str, now: DateTime<FixedOffset>, statuses: &[Status<'_>], columns: Width) -> Vec<String> {
+    let utc = now.to_utc().format("%Y-%m-%d %H:%MZ");
+    let offset =
+        if now.offset().local_minus_utc() == 0 { String::new() } else { format!(" ({})", now.format("%H:%M %:z")) };
+    let mut lines = vec![rule(&format!("lifeboat · {} · {utc}{offset}", clean(host)), columns)];
+    if statuses.is_empty() {
+        lines.push("No run on this host yet.".to_owned());
+    }
+    for status in statuses {
+        let run = status.run;
+        lines.push(String::new());
+        lines.extend(hanging("", &status.line(), columns));
+        // A mark for each step: how far it is can be seen from across the room.
+        let marks: String = run.steps.iter().map(|state| mark(state.status)).collect();
+        lines.extend(marks.chars().collect::<Vec<_>>().chunks(columns.columns()).map(|part| part.iter().collect()));
+    }
+    lines
 }
 
 fn step_json(progress: &Progress) -> Value {

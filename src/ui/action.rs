@@ -96,7 +96,13 @@ pub enum Action {
         run: RunId,
         /// What is asked.
         request: Box<Request>,
+        /// Even where another console drives the run.
+        takes_over: bool,
     },
+    /// Read what happened to the practice cluster.
+    LoadRehearsal,
+    /// Ask how the recovery of the practice cluster came out.
+    Score,
     /// Lay out a transcript.
     LoadTranscript(RunId),
     /// Put a text into the clipboard of the person's terminal.

@@ -21,6 +21,8 @@ pub enum Place {
     Runs,
     /// A transcript.
     Transcript,
+    /// The rehearsal.
+    Rehearsal,
     /// The help.
     Help,
     /// The gate that was gone to.
@@ -47,6 +49,7 @@ impl Place {
             Place::Run => "Run",
             Place::Runs => "Runs",
             Place::Transcript => "Transcript",
+            Place::Rehearsal => "Rehearsal",
             Place::Help => "Help",
             Place::Gate => "At a gate",
             Place::Input => "Where a line is asked for",
@@ -87,6 +90,8 @@ pub enum Command {
     GoRunbooks,
     /// To the runs.
     GoRuns,
+    /// To the rehearsal.
+    GoRehearsal,
     /// Another stanza or repository.
     Switch,
     /// Another theme.

@@ -1,5 +1,6 @@
 //! The loop: what comes in, `update`, what goes out, and a picture when something changed.
 
+use crate::engine::rehearsal::Rehearsal;
 use crate::engine::{clock, desk, external};
 use crate::settings::Settings;
 use crate::ui::action::Action;
@@ -53,10 +54,13 @@ pub fn open(wishes: Wishes) -> io::Result<()> {
     let told = post.clone();
     terminal::watch_signals(farewell, move |event| told.send(event))?;
     let worker = Worker::new(wishes.settings.clone(), post);
-    let model = Model::new(setup(&wishes), size, clock::now());
+    let mut model = Model::new(setup(&wishes), size, clock::now());
+    let practice = Rehearsal::of_settings(wishes.settings.file.as_deref());
+    model.rehearsal.directory = practice.map(|practice| practice.layout.directory);
+    let first = model.rehearsal.directory.is_some().then_some(Action::LoadRehearsal);
     let mut console = Console { model, worker, inbox, bell, started };
     console.draw(&mut screen)?;
-    for action in update::begin() {
+    for action in update::begin().into_iter().chain(first) {
         console.act(action, &mut screen)?;
     }
     console.run(&mut screen)
@@ -76,6 +80,7 @@ fn setup(wishes: &Wishes) -> Setup {
         settings: file.unwrap_or_else(|| format!("no settings file ({} is the usual one)", crate::settings::HOST_FILE)),
         stanza: settings.pgbackrest.stanza.clone(),
         zone: settings.operator.timezone.map_or(Zone::Host, Zone::Named),
+        server_zone: Zone::Host,
         ascii: wishes.ascii,
         depth: terminal::depth(),
         theme: std::env::var(THEME).unwrap_or_default(),

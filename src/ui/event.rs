@@ -7,7 +7,10 @@ use crate::domain::run::Run;
 use crate::engine::accident::Progress as WalProgress;
 use crate::engine::ground::Ground;
 use crate::engine::proposal::Proposal;
+use crate::engine::rehearsal::{Incident, Score};
+use crate::engine::seat::Driver;
 use crate::planning::accident::Answer;
+use crate::planning::machine::Request;
 use crate::planning::runbook::Runbook;
 use crate::ui::action::OutputKey;
 use chrono::{DateTime, FixedOffset};
@@ -34,7 +37,6 @@ pub enum Event {
 
 /// An answer to an action, or news of a run that is followed.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "it travels in a box")]
 pub enum Reply {
     /// The inventory, with the last drill of each set.
     Inventory(Result<Inventory, String>, LastDrills),
@@ -64,6 +66,12 @@ pub enum Reply {
     Found(OutputKey, Option<u64>),
     /// What came of a request: the words for it.
     Answered(RunId, Result<String, String>),
+    /// Another console drives the run: nothing was sent.
+    Driven(RunId, Box<Request>, Driver),
+    /// What happened to the practice cluster.
+    Rehearsal(Result<Option<Incident>, String>),
+    /// How its recovery came out.
+    Score(Result<Score, String>),
     /// A transcript's lines.
     Transcript(RunId, Result<Vec<String>, String>),
     /// Something that was to be done for a person can't be.
@@ -135,6 +143,8 @@ pub struct RunNews {
     pub is_runner_alive: bool,
     /// Where the step is that goes on.
     pub progress: Option<Progress>,
+    /// Another console that drives it.
+    pub driver: Option<Driver>,
 }
 
 /// Some lines of an output.

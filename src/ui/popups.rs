@@ -1,6 +1,7 @@
 //! What stands in front of a page.
 
 use crate::ui::model::{Item, Model, Popup};
+use crate::ui::pages;
 use crate::ui::paint::Paint;
 use crate::ui::theme::Role;
 use crate::ui::widgets;
@@ -10,6 +11,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Clear, Widget as _};
 use ratatui_textarea::TextArea;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Columns at the most.
 const WIDTH: u16 = 90;
@@ -24,7 +26,13 @@ pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         None => {}
         Some(Popup::Input { title, text, told, .. }) => input(paint, buffer, area, title, text, told),
         Some(Popup::Picker { title, about, items, filter, shown, cursor }) => {
+            let is_decision = pages::is_decision(model, items);
             let shown: Vec<&Item> = shown.iter().filter_map(|place| items.get(*place)).collect();
+            if is_decision {
+                Clear.render(area, buffer);
+                pages::draw_decision(model, paint, buffer, area, (&shown, cursor.at, filter));
+                return;
+            }
             picker(paint, buffer, area, (title, about, filter), &shown, cursor.at);
         }
         Some(Popup::Note(note)) => self::note(paint, buffer, area, note),
@@ -63,7 +71,13 @@ fn input(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, title: &str, text: &
     let typed = fit_end(&paint.letters(text), width.saturating_sub(3));
     lines.push(paint.pieces(&[(Role::Accent, "> "), (Role::Text, &typed), (Role::Accent, "▏")]));
     for line in told {
-        lines.extend(widgets::paragraph(paint, Role::Faint, line, width));
+        let shown = paint.letters(line);
+        // What fits stays in its columns.
+        if shown.width() <= width {
+            lines.push(paint.line(Role::Faint, &shown));
+        } else {
+            lines.extend(widgets::paragraph(paint, Role::Faint, line, width));
+        }
     }
     let rows = u16::try_from(lines.len()).unwrap_or(3);
     let heading = if question.len() > 1 { "" } else { title };

@@ -86,6 +86,7 @@ fn tabs(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         Page::Transcript => {
             Some(model.transcript.run.as_ref().map_or("Transcript".to_owned(), |run| format!("Transcript {run}")))
         }
+        Page::Rehearsal => Some("Rehearsal".to_owned()),
         Page::Help => Some("Help".to_owned()),
         _ => None,
     };

@@ -8,18 +8,20 @@ mod read;
 use crate::domain::event::RunId;
 use crate::engine::accident::{Cancel, Progress};
 use crate::engine::client;
+use crate::engine::seat::{self, Driver, Seat};
 use crate::engine::store::RunFolder;
-use crate::engine::{desk, paths};
+use crate::engine::{clock, desk, paths};
 use crate::planning::accident::Question;
 use crate::planning::machine::Request;
 use crate::settings::Settings;
 use crate::ui::action::{Action, OutputKey, Paged};
 use crate::ui::event::{Event, Reply};
 use rustix::fd::OwnedFd;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A person sees no more than this many steps of a bar.
@@ -53,6 +55,8 @@ impl Post {
 pub struct Worker {
     settings: Arc<Settings>,
     post: Post,
+    /// The seats of the runs that this console drives.
+    seats: Seats,
     /// Set when the run that is followed is to be left.
     leave: Option<Arc<AtomicBool>>,
     /// Set when reading WAL for an accident is to be broken off.
@@ -63,7 +67,7 @@ impl Worker {
     /// With these settings; answers go there.
     #[must_use]
     pub fn new(settings: Settings, post: Post) -> Worker {
-        Worker { settings: Arc::new(settings), post, leave: None, leave_accident: None }
+        Worker { settings: Arc::new(settings), post, seats: Seats::default(), leave: None, leave_accident: None }
     }
 
     /// Does what takes time in a thread of its own. What is left over is the terminal's to do.
@@ -79,10 +83,19 @@ impl Worker {
             Action::Propose { ticket, runbook, given } => {
                 self.ask(move |settings| Reply::Proposal(ticket, read::propose(settings, &runbook, &given)));
             }
-            Action::Begin(proposal) => self.ask(move |settings| {
-                let begun = desk::begin(settings, *proposal);
-                Reply::Begun(begun.map(|folder| folder.id).map_err(|error| error.to_string()))
-            }),
+            Action::Begin(proposal) => {
+                let seats = Arc::clone(&self.seats);
+                self.ask(move |settings| {
+                    let begun = desk::begin(settings, *proposal);
+                    if let Ok(folder) = &begun {
+                        // Who begins it drives it; where that can't be written down nobody does.
+                        let _ = sit_down(&seats, folder);
+                    }
+                    Reply::Begun(begun.map(|folder| folder.id).map_err(|error| error.to_string()))
+                });
+            }
+            Action::LoadRehearsal => self.ask(read::rehearsal),
+            Action::Score => self.ask(read::score),
             Action::LoadRuns => self.ask(read::runs),
             Action::Attach(id) => self.attach(id),
             Action::Detach => self.detach(),
@@ -90,7 +103,10 @@ impl Worker {
             Action::SearchOutput { output, text, from, backwards } => {
                 self.ask(move |settings| read::search(settings, output, &text, from, backwards));
             }
-            Action::Send { run, request } => self.ask(move |settings| send(settings, run, &request)),
+            Action::Send { run, request, takes_over } => {
+                let seats = Arc::clone(&self.seats);
+                self.ask(move |settings| send(settings, &seats, run, request, takes_over));
+            }
             Action::LoadTranscript(id) => self.ask(move |settings| {
                 let lines = read::transcript(settings, &id);
                 Reply::Transcript(id, lines)
@@ -188,7 +204,47 @@ fn output_path(settings: &Settings, key: &OutputKey) -> Result<PathBuf, String> 
     Ok(folder.step_folder(key.position, key.attempt).join(crate::engine::step_process::OUTPUT))
 }
 
-fn send(settings: &Settings, id: RunId, request: &Request) -> Reply {
+/// The runs that this console drives.
+type Seats = Arc<Mutex<BTreeMap<String, Seat>>>;
+
+/// Takes a run's seat, from whoever has it.
+fn sit_down(seats: &Seats, folder: &RunFolder) -> Result<(), String> {
+    let seat = Seat::take(folder, &desk::operator(), clock::now()).map_err(|error| error.to_string())?;
+    if let Ok(mut seats) = seats.lock() {
+        seats.insert(folder.id.to_string(), seat);
+    }
+    Ok(())
+}
+
+/// Whoever else drives the run. Where nobody does, this console does from here on.
+fn other_driver(seats: &Seats, folder: &RunFolder) -> Option<Driver> {
+    let is_ours = |seats: &BTreeMap<String, Seat>| seats.get(folder.id.as_str()).is_some_and(Seat::is_ours);
+    if seats.lock().is_ok_and(|seats| is_ours(&seats)) {
+        return None;
+    }
+    let driver = seat::driver(folder);
+    if driver.is_none() {
+        // A seat that can't be written keeps nobody from answering.
+        let _ = sit_down(seats, folder);
+    }
+    driver
+}
+
+fn send(settings: &Settings, seats: &Seats, id: RunId, request: Box<Request>, takes_over: bool) -> Reply {
+    // Whoever looks on may write a note.
+    let drives = !matches!(*request, Request::Note { .. });
+    if let Ok(folder) = folder(settings, &id)
+        && drives
+    {
+        if takes_over {
+            if let Err(why) = sit_down(seats, &folder) {
+                return Reply::Answered(id, Err(format!("the run can't be taken over: {why}")));
+            }
+        } else if let Some(driver) = other_driver(seats, &folder) {
+            return Reply::Driven(id, request, driver);
+        }
+    }
+    let request = &*request;
     let asked = || -> Result<u64, String> {
         let folder = folder(settings, &id)?;
         let socket = paths::socket_path(settings, &id).map_err(|error| error.to_string())?;

@@ -142,7 +142,7 @@ fn another_suspect_is_another_target() {
     assert_eq!(model.accident.current().unwrap().xid, 998, "the proposed one, not the loudest");
     let copied = press(&mut model, &["Down", "y"]);
     assert!(matches!(&copied[..], [Action::Copy(text)] if text == "lsn:0/8C00100"), "{copied:?}");
-    let copied = press(&mut model, &["p", "Y"]);
+    let copied = press(&mut model, &["P", "Y"]);
     let [Action::Copy(command)] = copied.as_slice() else { panic!("{copied:?}") };
     assert!(command.starts_with("pg_waldump --path='/srv/pg 15/pg_wal' --timeline=1 --start=0/8A00028"), "{command}");
     assert!(command.ends_with("--xid=998"), "{command}");
@@ -219,7 +219,7 @@ fn nothing_suspicious_is_said_in_words() {
     let shown = screen(&model);
     assert!(shown.contains("Nothing in this window looks like an accident"), "{shown}");
     assert!(press(&mut model, &["Enter"]).is_empty());
-    press(&mut model, &["p"]);
+    press(&mut model, &["P"]);
     assert!(screen(&model).contains("nothing is proposed"));
 }
 

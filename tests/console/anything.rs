@@ -1,10 +1,14 @@
 //! Whatever comes in, in whatever order, at whatever size: no panic, and the footer stays.
 
+use crate::sample_plan::anna;
 use crate::support::{
     AT_GATE, RESTORING, UNKNOWN, ended_card, filled, ground, id, inventory, many, news, open_card, opened, output,
     picture, proposal, reply, runbooks, text,
 };
 use lifeboat::domain::inventory::LastDrills;
+use lifeboat::engine::rehearsal::Incident;
+use lifeboat::engine::seat::Driver;
+use lifeboat::planning::machine::Request;
 use lifeboat::ui::action::{Action, OutputKey};
 use lifeboat::ui::event::{Event, OutputPage, Reply};
 use lifeboat::ui::keymap::BINDINGS;
@@ -34,7 +38,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => ".{0,40}".prop_map(Happening::Paste),
         1 => (0u16..240, 0u16..80).prop_map(|(columns, rows)| Happening::Size(columns, rows)),
         1 => (-100_000i64..100_000).prop_map(Happening::Tick),
-        6 => (0u8..23).prop_map(Happening::Answer),
+        6 => (0u8..27).prop_map(Happening::Answer),
     ]
 }
 
@@ -60,10 +64,22 @@ fn answer(model: &mut Model, number: u8) -> Vec<Action> {
         15 => Reply::Output(key, output()),
         16 => Reply::Output(key, OutputPage::default()),
         17 => Reply::Answered(id(), Err("typed 'x', and the gate asks for 'main'".into())),
+        20 => Reply::Driven(
+            id(),
+            Box::new(Request::Abort { by: anna(), reason: "no reason given".into() }),
+            Driver { name: "boris".into(), pid: 7, since: model.now },
+        ),
+        21 => {
+            let incident = Incident { page: "PAGE".into(), paged_at: model.utc() };
+            model.rehearsal.directory = Some("/tmp/practice".into());
+            Reply::Rehearsal(Ok(Some(incident)))
+        }
+        22 => Reply::Rehearsal(Err("no".into())),
+        23 => Reply::Score(Err("the server does not answer".into())),
         18 => Reply::Transcript(id(), Ok(vec!["evidence".into(); 90])),
-        19 => Reply::Accident(model.accident.ticket, Ok(crate::accident::found())),
-        20 => Reply::Accident(model.accident.ticket, Err("no WAL".into())),
-        21 => Reply::AccidentProgress(model.accident.ticket, crate::accident::progress(7)),
+        24 => Reply::Accident(model.accident.ticket, Ok(crate::accident::found())),
+        25 => Reply::Accident(model.accident.ticket, Err("no WAL".into())),
+        26 => Reply::AccidentProgress(model.accident.ticket, crate::accident::progress(7)),
         _ => Reply::Found(key, Some(200)),
     };
     reply(model, told)

@@ -132,7 +132,7 @@ fn at_decision() -> Model {
     };
     let run = model.run.as_mut().and_then(|state| state.run.as_mut()).unwrap();
     run.plan.steps[1].kind = StepKind::Decision {
-        shows: vec![Shown { label: "reached".into(), value: Argument::text("0/6000100") }],
+        shows: vec![Shown::new("reached", Argument::text("0/6000100"))],
         choices: vec![choice("promote", Vec::new()), choice("forward", vec![Asked::Target])],
     };
     model

@@ -150,7 +150,8 @@ fn what_a_notification_says_is_cleaned() {
     news(&mut model, 6);
     let mut run = crate::support::run(AT_GATE);
     spoil(&mut run.plan);
-    let news = lifeboat::ui::event::RunNews { run: Some(Box::new(run)), is_runner_alive: true, progress: None };
+    let news =
+        lifeboat::ui::event::RunNews { run: Some(Box::new(run)), is_runner_alive: true, progress: None, driver: None };
     for action in reply(&mut model, Reply::Run(news)) {
         if let Action::Notify(text) | Action::Title(text) = action {
             assert!(!text.chars().any(char::is_control), "{text:?}");

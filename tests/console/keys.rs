@@ -20,6 +20,7 @@ fn at(place: Place) -> Model {
         Place::Run | Place::Note => at_run(SIZE, Depth::True, RESTORING),
         Place::Gate => at_run(SIZE, Depth::True, AT_GATE),
         Place::Accident => answered(SIZE, Depth::True),
+        Place::Rehearsal => crate::support::paged(SIZE, Depth::True),
         _ => filled(SIZE, Depth::True),
     };
     let way: &[&str] = match place {
@@ -29,6 +30,7 @@ fn at(place: Place) -> Model {
         Place::Plan => &["d"],
         Place::Runs => &["4"],
         Place::Transcript => &["4", "t"],
+        Place::Rehearsal => &["p"],
         Place::Help => &["?"],
         Place::Gate => &["g"],
         Place::Input => &["/"],
@@ -53,9 +55,9 @@ fn every_place_is_reached_by_keys() {
 
 #[test]
 fn every_place_leads_back() {
-    for place in
-        [Place::Timeline, Place::Accident, Place::Runbooks, Place::Plan, Place::Runs, Place::Transcript, Place::Help]
-    {
+    let pages =
+        [Place::Timeline, Place::Accident, Place::Runbooks, Place::Plan, Place::Runs, Place::Transcript, Place::Help];
+    for place in pages.into_iter().chain([Place::Rehearsal]) {
         let mut model = at(place);
         press(&mut model, &["Esc", "Esc"]);
         assert_eq!(model.place(), Place::Inventory, "{place:?}");
@@ -84,6 +86,7 @@ fn the_help_lists_every_action_and_the_footer_offers_what_it_says() {
         Place::Plan,
         Place::Runs,
         Place::Transcript,
+        Place::Rehearsal,
         Place::Gate,
         Place::Input,
         Place::Picker,

@@ -9,9 +9,14 @@ mod sample_run;
 
 mod accident;
 mod anything;
+mod deciding;
 mod gates;
 mod hostile;
 mod keys;
 mod movement;
 mod pages;
+mod rehearsal;
+mod seat;
 mod support;
+mod targets;
+mod wall;

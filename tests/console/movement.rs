@@ -108,9 +108,9 @@ fn a_typed_time_is_shown_in_both_zones_before_it_is_taken() {
     press(&mut model, &["^U"]);
     type_text(&mut model, "2026-11-22 11:13");
     let shown = screen(&model);
-    assert!(shown.contains("has no offset"), "{shown}");
+    assert!(shown.contains("more than one moment"), "{shown}");
     press(&mut model, &["Enter"]);
-    assert!(matches!(model.popup, Some(Popup::Input { .. })), "it is asked on");
+    assert!(matches!(model.popup, Some(Popup::Picker { .. })), "it is asked which");
 }
 
 #[test]

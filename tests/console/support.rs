@@ -11,6 +11,7 @@ use lifeboat::domain::run::Run;
 use lifeboat::domain::wal::{TimelineId, WalSegment};
 use lifeboat::engine::ground::{Ground, NewestWal};
 use lifeboat::engine::proposal::Proposal;
+use lifeboat::engine::rehearsal::Incident;
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::runbook::SHIPPED;
 use lifeboat::planning::selection::Choice;
@@ -51,6 +52,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         settings: "/etc/lifeboat/lifeboat.toml".into(),
         stanza: None,
         zone: Zone::Named(chrono_tz::Europe::Istanbul),
+        server_zone: Zone::Named(chrono_tz::UTC),
         ascii: depth == Depth::None,
         depth,
         theme: "dark".into(),
@@ -77,6 +79,19 @@ pub(crate) fn at_run(size: (u16, u16), depth: Depth, entries: usize) -> Model {
     model
 }
 
+/// A console on a practice cluster to which something has happened.
+pub(crate) fn paged(size: (u16, u16), depth: Depth) -> Model {
+    let mut model = filled(size, depth);
+    model.rehearsal.directory = Some("/tmp/lifeboat-rehearsal-1a2b3c4d".into());
+    model.setup.practice = None;
+    let page = "PAGE  shop, production\n\nPayments are missing in the shop: customers who paid long ago get reminders. \
+                Placing orders works.\nSince about 12:31:07 local time (Europe/Istanbul, Sun 22 Nov 2026).\n\
+                Get back what was there before. Tell us what is lost, and when the shop may write again.\n";
+    let incident = Incident { page: page.into(), paged_at: now().to_utc() - chrono::TimeDelta::seconds(424) };
+    reply(&mut model, Reply::Rehearsal(Ok(Some(incident))));
+    model
+}
+
 /// News of the run: so many entries are written.
 pub(crate) fn news(model: &mut Model, entries: usize) -> Vec<Action> {
     let run = run(entries);
@@ -96,7 +111,8 @@ pub(crate) fn news(model: &mut Model, entries: usize) -> Vec<Action> {
         overdue: false,
         far: Some(far),
     });
-    let actions = reply(model, Reply::Run(RunNews { run: Some(Box::new(run)), is_runner_alive: true, progress }));
+    let actions =
+        reply(model, Reply::Run(RunNews { run: Some(Box::new(run)), is_runner_alive: true, progress, driver: None }));
     for action in &actions {
         if let Action::ReadOutput(key, _) = action {
             reply(model, Reply::Output(key.clone(), output()));

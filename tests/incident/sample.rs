@@ -48,7 +48,7 @@ fn plan() -> Plan {
     let mut inspect = step("confirm", "inspect", "Look, and choose the way on");
     inspect.hold = false;
     inspect.kind = StepKind::Decision {
-        shows: vec![Shown { label: "reached".into(), value: shown }],
+        shows: vec![Shown::new("reached", shown)],
         choices: vec![
             choice("promote", None, false),
             choice("back", Some("goal"), false),

@@ -49,7 +49,7 @@ fn plan() -> Plan {
     command.argv.push(pending.clone());
     let mut inspect = named(template("gate"), "inspect");
     inspect.kind = StepKind::Decision {
-        shows: vec![Shown { label: "asked".into(), value: pending }],
+        shows: vec![Shown::new("asked", pending)],
         choices: vec![
             choice("promote", None, false),
             choice("forward", Some("goal"), true),

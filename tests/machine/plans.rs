@@ -126,7 +126,7 @@ fn decide(steps: &mut Vec<Step>, number: usize, (at, back, further): (usize, usi
     let shown = steps[..at].iter().rev().find(|step| !step.captures.is_empty());
     let shown = shown.map(|step| Piece::Capture(format!("{}.v", step.id)));
     let kind = StepKind::Decision {
-        shows: vec![Shown { label: "shown".into(), value: Argument { pieces: shown.into_iter().collect() } }],
+        shows: vec![Shown::new("shown", Argument { pieces: shown.into_iter().collect() })],
         choices: vec![
             choice("on", None, further.is_multiple_of(4)),
             choice("back", Some(back % (at + 1)), true),
@@ -219,10 +219,7 @@ fn step(sketch: Sketch, before: &[Step]) -> Step {
         (2 | 3, Some(server)) => StepKind::Stop { server, command },
         (4, _) => StepKind::Sql { command },
         (5, Some(server)) => StepKind::Wait { server, until: Milestone::Consistent },
-        (6 | 7, _) => StepKind::Gate {
-            answer: format!("yes {name}"),
-            shows: vec![Shown { label: "shown".into(), value: argument }],
-        },
+        (6 | 7, _) => StepKind::Gate { answer: format!("yes {name}"), shows: vec![Shown::new("shown", argument)] },
         (8, _) => StepKind::Note { text: argument },
         _ => StepKind::Command { command },
     };

@@ -2,7 +2,9 @@
 
 use crate::lab::{self, Lab};
 use crate::terminal::{Terminal, answers, journal, run_name};
+use lifeboat::engine::rehearsal::{Acknowledged, Layout, Truth};
 use rustix::process::Signal;
+use std::path::{Path, PathBuf};
 
 /// Longer than keys that were typed ahead are dropped for.
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(450);
@@ -144,4 +146,103 @@ fn without_a_terminal_it_says_so() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("the console needs a terminal"), "{said}");
+}
+
+/// The truth of a practice cluster stands in for the search of an engineer: a moment some commits too early, as it is typed,
+/// and the position right before the accident.
+fn moments(practice: &Path) -> (String, String) {
+    let marker = lab::read_marker(practice);
+    let layout = Layout { directory: practice.to_owned(), short_directory: marker.short_directory.clone() };
+    let truth = Truth::read_from(&layout).unwrap();
+    let good: Vec<Acknowledged> = Acknowledged::read_all(&layout)
+        .unwrap()
+        .into_iter()
+        .filter(|commit| truth.good.contains(&commit.xid) && commit.lsn <= truth.boundary)
+        .collect();
+    let early = &good[good.len() - 4].committed_at;
+    (early.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string(), truth.target.unwrap().to_string())
+}
+
+/// Keys, counted.
+fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
+    for key in keys {
+        terminal.send(key);
+        *count += 1;
+    }
+}
+
+/// Types a target into the line that asks for it and takes it.
+fn give(terminal: &mut Terminal, count: &mut usize, target: &str, understood: &str) {
+    terminal.type_keys(target);
+    terminal.wait_for(understood);
+    press(terminal, count, &["\r"]);
+}
+
+#[test]
+fn a_rehearsed_incident_is_recovered_in_the_console_from_the_page_to_a_perfect_score() {
+    let lab = lab::copy();
+    let practice = lab.home().join("incident");
+    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap(), "--seed", "3"]);
+    // The console opens with the page, and the clock runs.
+    terminal.wait_for("since then");
+    terminal.wait_for("PAGE shop, production");
+    let (early, best) = moments(&practice);
+    let mut count = 0;
+    press(&mut terminal, &mut count, &["\r"]);
+    terminal.wait_for("Recover to:");
+    give(&mut terminal, &mut count, &early, "yours");
+    terminal.wait_for("Target: time");
+    press(&mut terminal, &mut count, &["\r"]);
+    terminal.wait_for("What is to be done with this moment?");
+    press(&mut terminal, &mut count, &["\u{1b}[B"]);
+    std::thread::sleep(PAUSE);
+    press(&mut terminal, &mut count, &["\r"]);
+    terminal.wait_for("Plan pitr-in-place");
+    terminal.wait_for("b begins the run");
+    press(&mut terminal, &mut count, &["b"]);
+    terminal.wait_for("GATE: Take production away from its users");
+    approve(&mut terminal);
+    terminal.wait_for("GATE: Overwrite production's data directory");
+    approve(&mut terminal);
+    terminal.wait_for("DECISION: Look, and choose the way on");
+    // Paused at the moment that was given: gates and the target's own letters aside.
+    assert!(count <= 12, "{count} keys");
+    decide(&mut terminal, &["\u{1b}[B"]);
+    terminal.wait_for("forward: to which target?");
+    give(&mut terminal, &mut count, &best, "understood as lsn");
+    terminal.wait_for("GATE: Move the target forward");
+    approve(&mut terminal);
+    terminal.wait_for("DECISION: Look, and choose the way on");
+    decide(&mut terminal, &[]);
+    terminal.wait_for("GATE: Make it final");
+    approve(&mut terminal);
+    terminal.wait_for("GATE: Give production back to its users");
+    approve(&mut terminal);
+    terminal.wait_for("DONE after");
+    terminal.send("p");
+    terminal.wait_for("from the page to the first order");
+    terminal.wait_for("rows lost  0 of");
+    terminal.send("q");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+    // The score is asked of the server by SQL; it stands on the terminal that is left as well.
+    let all = terminal.all();
+    assert!(all.contains("Rows lost         0 of ") && all.contains("Rows left         0 committed"), "{all}");
+    assert!(all.contains("practice cluster ended and removed"), "{all}");
+    let left = lab::processes_naming(&practice);
+    assert!(left.is_empty() && !practice.exists(), "{left:?}");
+    let kept = std::fs::read_dir(lab.home()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let evidence = std::fs::read_to_string(&kept[0]).unwrap();
+    assert!(evidence.contains("Recover production to a moment, in place") && evidence.contains("'forward'"));
+}
+
+/// Goes to the decision, moves to a way on and takes it.
+fn decide(terminal: &mut Terminal, moves: &[&str]) {
+    terminal.send("g");
+    terminal.wait_for("Choose the way on");
+    std::thread::sleep(PAUSE);
+    moves.iter().for_each(|key| terminal.send(key));
+    std::thread::sleep(PAUSE);
+    terminal.send("\r");
 }

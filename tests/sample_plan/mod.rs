@@ -156,8 +156,8 @@ pub(crate) fn plan() -> Plan {
     let gate = StepKind::Gate {
         answer: "main".into(),
         shows: vec![
-            Shown { label: "overwrites".into(), value: Argument::text("/srv/drill/data (empty)") },
-            Shown { label: "production".into(), value: Argument::text("untouched: own directory, own socket") },
+            Shown::new("overwrites", Argument::text("/srv/drill/data (empty)")),
+            Shown::new("production", Argument::text("untouched: own directory, own socket")),
         ],
     };
     let stop = ["/usr/lib/postgresql/15/bin/pg_ctl", "-D", "/srv/drill/data", "-m", "fast", "stop"];

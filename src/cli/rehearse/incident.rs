@@ -2,7 +2,7 @@
 
 use super::super::gate::{self, Typed};
 use super::super::terminal::Letters;
-use super::{Args, accident, evidence, newest_run, run_lifeboat, tell};
+use super::{Args, accident, evidence, newest_run, outcome_of, run_lifeboat, tell};
 use super::{Context, Exit, Globals};
 use crate::domain::run::Run;
 use crate::engine::postgres::{LiveState, server_is_live};
@@ -10,6 +10,7 @@ use crate::engine::rehearsal::{self, Rehearsal, Scenario, Score};
 use crate::planning::target::RecoveryTarget;
 use crate::report::command_text::shell_word;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,7 +40,10 @@ pub(super) fn lead(rehearsal: &mut Rehearsal, args: &Args, interrupted: &Arc<Ato
         other => return left(other),
     }
     let settings = rehearsal.layout.settings();
-    let practice = Context::load(Globals { settings: Some(settings), ..Globals::default() })?;
+    let practice = Context::load(Globals { settings: Some(settings.clone()), ..Globals::default() })?;
+    if !args.plain {
+        return in_console(rehearsal, &practice, &settings, args);
+    }
     tell(INTRODUCTION)?;
     if args.scenario != Some(Scenario::LostDataDirectory) {
         let settings = rehearsal.layout.settings();
@@ -63,6 +67,24 @@ pub(super) fn lead(rehearsal: &mut Rehearsal, args: &Args, interrupted: &Arc<Ato
                 }
                 return left(exit);
             }
+        }
+    }
+}
+
+/// The console on the broken practice cluster: it shows the page, the clock and the score. What came of it is told here
+/// as well, where it stays.
+fn in_console(rehearsal: &Rehearsal, practice: &Context, settings: &Path, args: &Args) -> anyhow::Result<Rehearsed> {
+    let left = |exit| Ok(Rehearsed { exit, is_perfect: false });
+    match run_lifeboat(rehearsal, &[])? {
+        Exit::Done => {}
+        other => return left(other),
+    }
+    let Some(run) = newest_run(practice)? else { return left(Exit::Waiting) };
+    match outcome_of(settings)? {
+        Exit::Done => scored(rehearsal, practice, &run, args),
+        other => {
+            tell(&format!("\n{}\n", evidence(rehearsal, practice, &run, true)?))?;
+            left(other)
         }
     }
 }

@@ -12,22 +12,35 @@ impl Input<'_> {
     }
 }
 
+/// How the server that is asked was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// As production.
+    Open,
+    /// For us alone, with settings on its command line that are not production's.
+    Fenced,
+}
+
 /// Compares settings, slots, sequences and tables with what `save-catalog` put in safety. A restore changes some of it by
 /// its nature: what differs is told, and no failure.
-pub(super) fn settings_compared(input: &Input<'_>) -> Result<CheckReport, CheckError> {
+pub(super) fn settings_compared(input: &Input<'_>, door: Door) -> Result<CheckReport, CheckError> {
     let safety = input.path("safety")?;
     let (psql, database) = (input.psql()?, input.text("database")?);
     let before = Catalog::load(safety).map_err(|error| CheckError::NotThere(error.to_string()))?;
     let mut report = CheckReport::default();
     let Some(before) = before else {
         report.good("nothing was saved to be compared with: the server did not run before the stop");
-        for name in ["differences", "sequences", "slots"] {
+        for name in ["differences", "settings", "sequences", "slots"] {
             report.put(name, "unknown: nothing was saved before");
         }
         return Ok(report);
     };
     let now = catalog::read(&psql, database).map_err(|error| CheckError::NotThere(error.to_string()))?;
-    told(&Differences::between(&before, &now), &mut report);
+    let found = match door {
+        Door::Open => Differences::between(&before, &now),
+        Door::Fenced => Differences::between(&before.without_forced(&now), &now.without_forced(&now)),
+    };
+    told(&found, &mut report);
     Ok(report)
 }
 

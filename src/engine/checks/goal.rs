@@ -353,8 +353,10 @@ fn told(
     report.put("repository", repository.key.0);
     report.put("timeline", timeline);
     report.put("set-stop", set.stop().to_rfc3339_opts(SecondsFormat::Secs, true));
-    report.put("last-kept", clean(&kept));
-    report.put("first-discarded", clean(&discarded));
+    // Their labels say which commit each is.
+    let bare = |end: &Option<TransactionEnd>, none: &str| clean(&end.as_ref().map_or_else(|| none.to_owned(), at));
+    report.put("last-kept", bare(&goal.last_kept, &kept));
+    report.put("first-discarded", bare(&goal.first_discarded, &discarded));
 }
 
 fn ended(end: &TransactionEnd) -> String {
@@ -362,5 +364,9 @@ fn ended(end: &TransactionEnd) -> String {
 }
 
 fn commit(end: &TransactionEnd) -> String {
-    format!("commit of {} (xid {}, at {})", end.time.to_rfc3339_opts(SecondsFormat::Micros, true), end.xid, end.start)
+    format!("commit of {}", at(end))
+}
+
+fn at(end: &TransactionEnd) -> String {
+    format!("{} (xid {}, at {})", end.time.to_rfc3339_opts(SecondsFormat::Micros, true), end.xid, end.start)
 }

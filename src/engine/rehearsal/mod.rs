@@ -10,6 +10,7 @@ mod build;
 mod configuration;
 mod ending;
 mod error;
+mod incident;
 mod layout;
 mod marker;
 mod page;
@@ -25,6 +26,7 @@ pub use accident::{AccidentOptions, cause};
 pub use build::{BuildOptions, build};
 pub use configuration::{DATABASE, STANZA, SUPERUSER, TIMEZONE};
 pub use error::RehearsalError;
+pub use incident::{Incident, incident};
 pub use layout::Layout;
 pub use marker::{MARKER, Marker};
 pub use programs::Programs;
@@ -58,6 +60,14 @@ impl Rehearsal {
     /// [`RehearsalError::NotARehearsal`] when the directory carries no marker of ours.
     pub fn open(directory: &Path) -> Result<Self, RehearsalError> {
         Marker::read_from(directory).map(Self::of)
+    }
+
+    /// The practice cluster that a settings file belongs to, if it does.
+    #[must_use]
+    pub fn of_settings(file: Option<&Path>) -> Option<Self> {
+        let file = file?;
+        let rehearsal = Self::open(&file.parent()?.canonicalize().ok()?).ok()?;
+        (rehearsal.layout.settings().file_name() == file.file_name()).then_some(rehearsal)
     }
 
     /// Arguments for `psql` to talk to the practice server: no start-up file, stop at the first error, bare rows.

@@ -89,6 +89,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("room-to-keep", &["data-directory", "kept", "how", "stanza", "repository", "set"]),
         ("safe-redo-start", &["data-directory", "timeline", "stanza", "folder"]),
         ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),
+        ("settings-compared-fenced", &["safety", "socket-directory", "port", "user", "database"]),
         ("spool-and-locks", &["stanza", "directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("thrown-away", &["stanza", "timeline", "setting", "value", "inclusive", "safety", "user"]),

@@ -3,7 +3,7 @@
 use crate::domain::plan::{Capture, CaptureFrom, When};
 use crate::planning::check::Lint;
 use crate::planning::check::conditions::{Allowed, may_be_unbound};
-use crate::planning::runbook::{Action, DefaultValue, RunbookStep, nearest};
+use crate::planning::runbook::{Action, DefaultValue, RunbookStep, ShownTemplate, nearest};
 use crate::planning::template::{Element, Template, TemplatePiece};
 
 impl Lint<'_> {
@@ -57,6 +57,10 @@ impl Lint<'_> {
             Action::Check { check, with } => {
                 self.check_is_known(step, check, with.keys().map(String::as_str).collect())
             }
+            Action::Gate { shows, .. } | Action::Decision { shows, .. } => self.shown_from(position, step, shows),
+            _ => {}
+        }
+        match &step.action {
             Action::Gate { answer, .. } if answer.literal().is_some_and(|text| text.trim().is_empty()) => {
                 let what = format!("the answer of gate '{}' is empty", step.id);
                 self.problem(answer.at, what, "give what must be typed, as answer = \"${stanza}\"");
@@ -66,6 +70,20 @@ impl Lint<'_> {
         self.kept_values(step);
         if step.destructive {
             self.no_empty_literal(step);
+        }
+    }
+
+    /// What is shown of an earlier step has to be captured by it; the step may be left out.
+    fn shown_from(&mut self, position: usize, step: &RunbookStep, shows: &[ShownTemplate]) {
+        for from in shows.iter().filter_map(|shown| shown.from.as_ref()) {
+            let captured = from.text.split_once('.').is_some_and(|(of, name)| {
+                let source = self.earlier(position, of);
+                source.is_some_and(|source| source.captures.iter().any(|capture| capture.name == name))
+            });
+            if !captured {
+                let what = format!("step '{}' shows '{}', which no step before it captures", step.id, from.text);
+                self.problem(from.at, what, "name a captured value as STEP.NAME");
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use crate::domain::text::clean;
 use crate::planning::plan::resolve::{Resolver, Values};
 use crate::planning::plan::{BindError, KnownFacts, seal};
 use crate::planning::runbook::{
-    Action, ChoiceTemplate, CommandTemplate, Condition, DefaultValue, Runbook, RunbookStep, SqlTemplate, Test,
+    Action, ChoiceTemplate, CommandTemplate, Condition, DefaultValue, Runbook, RunbookStep, ShownTemplate, SqlTemplate,
+    Test,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -153,19 +154,22 @@ fn kind(written: &RunbookStep, resolver: &mut Resolver<'_>) -> StepKind {
         Action::Wait { server, until } => StepKind::Wait { server: resolver.step_id(&server.text), until: *until },
         Action::Gate { answer, shows } => StepKind::Gate {
             answer: resolver.answer(answer),
-            shows: shows
-                .iter()
-                .map(|(label, value)| Shown { label: label.clone(), value: resolver.argument(value) })
-                .collect(),
+            shows: shows.iter().map(|shown| shown_value(shown, resolver)).collect(),
         },
         Action::Decision { shows, choices } => StepKind::Decision {
-            shows: shows
-                .iter()
-                .map(|(label, value)| Shown { label: label.clone(), value: resolver.argument(value) })
-                .collect(),
+            shows: shows.iter().map(|shown| shown_value(shown, resolver)).collect(),
             choices: choices.iter().filter_map(|choice| self::choice(choice, resolver)).collect(),
         },
         Action::Note { text } => StepKind::Note { text: resolver.argument(text) },
+    }
+}
+
+fn shown_value(template: &ShownTemplate, resolver: &mut Resolver<'_>) -> Shown {
+    Shown {
+        label: template.label.clone(),
+        value: resolver.argument(&template.value),
+        group: template.group.clone(),
+        from: template.from.as_ref().map(|from| from.text.clone()),
     }
 }
 

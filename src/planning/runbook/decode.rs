@@ -5,9 +5,9 @@ use crate::planning::parameters::{ParameterType, TYPE_WORDS, duration_seconds};
 use crate::planning::runbook::table::{Reader, Table};
 use crate::planning::runbook::{
     Action, ChoiceTemplate, CommandTemplate, Condition, DefaultValue, Located, OnlyChoiceTemplate, Parameter, Problem,
-    RUNBOOK_VERSION, Runbook, RunbookStep, SqlTemplate, Test, nearest,
+    RUNBOOK_VERSION, Runbook, RunbookStep, ShownTemplate, SqlTemplate, Test, nearest,
 };
-use crate::planning::template::{Template, is_name};
+use crate::planning::template::is_name;
 use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -379,7 +379,7 @@ fn server<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Located {
     table.needed(reader, "server", "name the step that started the server").unwrap_or_default()
 }
 
-fn shows<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<(String, Template)> {
+fn shows<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<ShownTemplate> {
     let Some(array) = table.array(reader, "shows", "tables: { label = \"…\", value = \"…\" }") else {
         return Vec::new();
     };
@@ -387,9 +387,11 @@ fn shows<'t>(reader: &mut Reader<'t>, table: &mut Table<'t>) -> Vec<(String, Tem
     for value in array {
         let Some(mut entry) = reader.table(value, "shows", "'shows'".into()) else { continue };
         let label = entry.needed(reader, "label", "say what the value is").unwrap_or_default().text;
-        let shown = entry.needed_template(reader, "value", "give the value");
+        let group = entry.text(reader, "group").map(|group| group.text);
+        let from = entry.text(reader, "from");
+        let value = entry.needed_template(reader, "value", "give the value");
         entry.finish(reader);
-        found.push((label, shown));
+        found.push(ShownTemplate { label, group, value, from });
     }
     found
 }

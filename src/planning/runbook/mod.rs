@@ -213,12 +213,12 @@ pub enum Action {
         /// What must be typed.
         answer: Template,
         /// What is shown.
-        shows: Vec<(String, Template)>,
+        shows: Vec<ShownTemplate>,
     },
     /// Waits for a person, who chooses the way on.
     Decision {
         /// What is shown.
-        shows: Vec<(String, Template)>,
+        shows: Vec<ShownTemplate>,
         /// The ways on.
         choices: Vec<ChoiceTemplate>,
     },
@@ -292,6 +292,19 @@ pub struct SqlTemplate {
     pub lock_timeout_seconds: u64,
 }
 
+/// What a gate or a decision shows, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownTemplate {
+    /// What it is.
+    pub label: String,
+    /// What it belongs to on a screen.
+    pub group: Option<String>,
+    /// What holds.
+    pub value: Template,
+    /// `STEP.NAME` of a value that may not be captured; then the value holds.
+    pub from: Option<Located>,
+}
+
 impl RunbookStep {
     /// Every template of it with a word for what it is.
     #[must_use]
@@ -305,9 +318,9 @@ impl RunbookStep {
             }
             Action::Gate { answer, shows } => {
                 found.push(("answer", answer));
-                found.extend(shows.iter().map(|(_, value)| ("shown value", value)));
+                found.extend(shows.iter().map(|shown| ("shown value", &shown.value)));
             }
-            Action::Decision { shows, .. } => found.extend(shows.iter().map(|(_, value)| ("shown value", value))),
+            Action::Decision { shows, .. } => found.extend(shows.iter().map(|shown| ("shown value", &shown.value))),
             Action::Note { text } => found.push(("text", text)),
             Action::Wait { .. } | Action::Command(_) | Action::Server(_) | Action::Stop { .. } => {}
         }

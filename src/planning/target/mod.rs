@@ -1,9 +1,12 @@
 //! Recovery targets: read from what a person types, and written as pgBackRest's options.
 
+mod relative;
 mod time;
 
 #[cfg(test)]
 mod tests;
+
+pub use relative::{Understood, understand};
 
 use crate::domain::lsn::Lsn;
 use crate::domain::text::clean;

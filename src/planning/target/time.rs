@@ -1,7 +1,9 @@
 //! Times as people type them.
 
 use crate::planning::target::{TargetError, cut, show};
-use chrono::{DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+
+const SHAPE: &str = "it is written YYYY-MM-DD HH:MM:SS, with an offset";
 
 /// A time with its offset; not after `now`.
 pub(super) fn parse_time<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Result<DateTime<Utc>, TargetError> {
@@ -21,15 +23,21 @@ pub(super) fn parse_time<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) 
 /// `YYYY-MM-DD HH:MM[:SS[.ffffff]]`, with a space or a `T`; returns what follows it.
 fn parse_naive(text: &str) -> Result<(NaiveDateTime, &str), TargetError> {
     let refused = |reason| TargetError::Time { text: cut(text), reason };
-    let shape = "it is written YYYY-MM-DD HH:MM:SS, with an offset";
-    let date = text.get(..10).filter(|date| follows(date, "dddd-dd-dd")).ok_or_else(|| refused(shape))?;
+    let date = text.get(..10).filter(|date| follows(date, "dddd-dd-dd")).ok_or_else(|| refused(SHAPE))?;
     let date: NaiveDate = date.parse().map_err(|_| refused("there is no such day"))?;
     let rest = text[10..].strip_prefix([' ', 'T', 't']).ok_or_else(|| refused("the time of the day is missing"))?;
-    let minutes = rest.get(..5).filter(|minutes| follows(minutes, "dd:dd")).ok_or_else(|| refused(shape))?;
+    let (time, rest) = parse_time_of_day(text, rest)?;
+    Ok((date.and_time(time), rest))
+}
+
+/// `HH:MM[:SS[.ffffff]]` at the beginning of `rest`, which is a part of `text`; returns what follows it.
+pub(super) fn parse_time_of_day<'t>(text: &str, rest: &'t str) -> Result<(NaiveTime, &'t str), TargetError> {
+    let refused = |reason| TargetError::Time { text: cut(text), reason };
+    let minutes = rest.get(..5).filter(|minutes| follows(minutes, "dd:dd")).ok_or_else(|| refused(SHAPE))?;
     let (hour, minute) = (number(&minutes[..2]), number(&minutes[3..]));
     let (mut rest, mut second, mut micro) = (&rest[5..], 0, 0);
     if let Some(seconds) = rest.strip_prefix(':') {
-        second = number(seconds.get(..2).filter(|two| follows(two, "dd")).ok_or_else(|| refused(shape))?);
+        second = number(seconds.get(..2).filter(|two| follows(two, "dd")).ok_or_else(|| refused(SHAPE))?);
         rest = &seconds[2..];
         if let Some(fraction) = rest.strip_prefix(['.', ',']) {
             let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -40,10 +48,9 @@ fn parse_naive(text: &str) -> Result<(NaiveDateTime, &str), TargetError> {
             rest = &fraction[digits..];
         }
     }
-    let naive = date
-        .and_hms_micro_opt(hour, minute, second, micro)
+    let time = NaiveTime::from_hms_micro_opt(hour, minute, second, micro)
         .ok_or_else(|| refused("there is no such time of the day"))?;
-    Ok((naive, rest))
+    Ok((time, rest))
 }
 
 /// Whether `text` has a digit at each `d` of `shape`, and the same character elsewhere.
@@ -60,7 +67,7 @@ fn number(digits: &str) -> u32 {
     digits.bytes().fold(0, |value, digit| value * 10 + u32::from(digit - b'0'))
 }
 
-fn parse_offset(text: &str) -> Option<FixedOffset> {
+pub(super) fn parse_offset(text: &str) -> Option<FixedOffset> {
     if matches!(text, "Z" | "z" | "UTC") {
         return FixedOffset::east_opt(0);
     }
@@ -81,7 +88,7 @@ fn parse_offset(text: &str) -> Option<FixedOffset> {
 }
 
 /// What a time without an offset could mean, each ready to be typed.
-fn readings<Z: TimeZone>(naive: NaiveDateTime, zone: &Z) -> Vec<String> {
+pub(super) fn readings<Z: TimeZone>(naive: NaiveDateTime, zone: &Z) -> Vec<String> {
     let mut readings = vec![format!("{}+00 (UTC)", naive.format("%Y-%m-%d %H:%M:%S%.f"))];
     let mut offer = |local: DateTime<Z>| {
         let local = local.fixed_offset();

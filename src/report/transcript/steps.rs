@@ -44,12 +44,13 @@ fn blocks(maker: &Maker<'_>, position: usize, step: &Step, state: &StepState) ->
     }
     if let StepKind::Gate { answer, shows } = &step.kind {
         blocks.push(Block::Paragraph(maker.prose(&format!("Shown at the gate (the answer to type was '{answer}'):"))));
-        blocks
-            .push(Block::Pairs(shows.iter().map(|shown| maker.pair(&shown.label, &shown.value.to_string())).collect()));
+        blocks.push(Block::Pairs(
+            shows.iter().map(|shown| maker.pair(&shown.label, &shown.told(&maker.run.values))).collect(),
+        ));
     }
     if let StepKind::Decision { shows, choices } = &step.kind {
         blocks.push(Block::Paragraph(maker.prose("Shown for the decision, with the ways on:")));
-        let shown = shows.iter().map(|shown| maker.pair(&shown.label, &shown.value.to_string()));
+        let shown = shows.iter().map(|shown| maker.pair(&shown.label, &shown.told(&maker.run.values)));
         let ways = choices.iter().map(|choice| maker.pair("choice", &choice_text(choice)));
         blocks.push(Block::Pairs(shown.chain(ways).collect()));
     }

@@ -5,6 +5,7 @@ mod inventory;
 mod list;
 mod plan;
 mod popup;
+mod rehearsal;
 mod run;
 mod timeline;
 
@@ -13,6 +14,7 @@ pub use inventory::{InventoryState, Row};
 pub use list::Cursor;
 pub use plan::{Panel, PlanState};
 pub use popup::{Item, Popup, Purpose, Value};
+pub use rehearsal::RehearsalState;
 pub use run::{Attention, GateFocus, OutputView, RunState, attention};
 pub use timeline::{Reach, TimelineState};
 
@@ -43,6 +45,8 @@ pub struct Setup {
     pub stanza: Option<String>,
     /// The operator's zone.
     pub zone: Zone,
+    /// The zone of the host that the server runs on.
+    pub server_zone: Zone,
     /// ASCII only.
     pub ascii: bool,
     /// How many colours there are.
@@ -72,6 +76,8 @@ pub enum Page {
     Runs,
     /// The evidence.
     Transcript,
+    /// The rehearsal.
+    Rehearsal,
     /// The keys.
     Help,
 }
@@ -89,6 +95,7 @@ impl Page {
             Page::Run => Place::Run,
             Page::Runs => Place::Runs,
             Page::Transcript => Place::Transcript,
+            Page::Rehearsal => Place::Rehearsal,
             Page::Help => Place::Help,
         }
     }
@@ -230,6 +237,8 @@ pub struct Model {
     pub runs: RunsState,
     /// The transcript.
     pub transcript: TranscriptState,
+    /// The rehearsal.
+    pub rehearsal: RehearsalState,
     /// The first line of the help on the screen.
     pub help_top: usize,
     /// The console is to be left.
@@ -258,6 +267,7 @@ impl Model {
             run: None,
             runs: RunsState::default(),
             transcript: TranscriptState::default(),
+            rehearsal: RehearsalState::default(),
             help_top: 0,
             is_over: false,
         }

@@ -3,6 +3,7 @@
 use crate::domain::event::{Resolution, RunId};
 use crate::domain::inventory::RepositoryKey;
 use crate::domain::plan::StepId;
+use crate::planning::machine::Request;
 use crate::ui::command::Command;
 use crate::ui::model::Cursor;
 use ratatui_textarea::TextArea;
@@ -43,8 +44,14 @@ pub enum Value {
     Accident(String),
     /// Open this run.
     Run(RunId),
+    /// This moment is meant, for what it was asked for.
+    Target(Purpose, String),
     /// Decide about a step whose outcome is unknown, or that is held.
     Resolve(StepId, Resolution),
+    /// Drive the run from here on, and send this.
+    TakeOver(Box<Request>),
+    /// Leave it as it is.
+    Leave,
     /// Take this way on: of this decision, this choice; whether it asks for a target.
     Way(StepId, StepId, bool),
 }

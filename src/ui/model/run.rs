@@ -5,6 +5,7 @@ use crate::domain::plan::Step;
 use crate::domain::progress::Progress;
 use crate::domain::run::{GateState, Run, StepState};
 use crate::domain::status::StepStatus;
+use crate::engine::seat::Driver;
 use crate::planning::typing::Typing;
 use crate::ui::action::OutputKey;
 use crate::ui::event::OutputPage;
@@ -83,7 +84,7 @@ pub struct GateFocus {
     pub is_sent: bool,
     /// What came of the last answer.
     pub said: Option<String>,
-    /// Lines scrolled up from the end.
+    /// Lines scrolled down from the beginning.
     pub scrolled: usize,
 }
 
@@ -113,6 +114,8 @@ pub struct RunState {
     pub is_runner_alive: bool,
     /// Where the step is that goes on.
     pub progress: Option<Progress>,
+    /// Another console that drives it.
+    pub driver: Option<Driver>,
     /// The step that is looked at; `None`: the one that goes on.
     pub chosen: Option<usize>,
     /// Its output.
@@ -135,6 +138,7 @@ impl RunState {
             run: None,
             is_runner_alive: true,
             progress: None,
+            driver: None,
             chosen: None,
             output,
             gate: None,

@@ -1,16 +1,20 @@
 //! A page a file. Each draws from the state and changes nothing.
 
 mod accident;
+mod deciding;
 mod gate;
 mod help;
 mod inventory;
 mod nothing;
 mod plan;
+mod rehearsal;
 mod run;
 mod runbooks;
 mod runs;
 mod timeline;
 mod transcript;
+
+pub use gate::{draw_decision, is_decision, lines_below};
 
 use crate::ui::model::{Model, Page};
 use crate::ui::paint::Paint;
@@ -34,6 +38,7 @@ pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         Page::Run => run::draw(model, paint, buffer, area),
         Page::Runs => runs::draw(model, paint, buffer, area),
         Page::Transcript => transcript::draw(model, paint, buffer, area),
+        Page::Rehearsal => rehearsal::draw(model, paint, buffer, area),
         Page::Help => help::draw(model, paint, buffer, area),
     }
 }

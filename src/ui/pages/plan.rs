@@ -149,13 +149,13 @@ fn step_lines(paint: Paint<'_>, number: usize, step: &Step, width: usize) -> Vec
     match &step.kind {
         StepKind::Gate { answer, shows } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.planned())).collect();
             rows.push(("to be typed", answer.clone()));
             lines.extend(indented(widgets::pairs(paint, &rows, width.saturating_sub(6))));
         }
         StepKind::Decision { shows, choices } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.planned())).collect();
             rows.extend(choices.iter().map(|choice| (choice.id.as_str(), choice.title.clone())));
             lines.extend(indented(widgets::pairs(paint, &rows, width.saturating_sub(6))));
         }

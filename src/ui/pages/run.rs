@@ -40,28 +40,25 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     draw_step(paint, buffer, step, state, run);
 }
 
-/// The mark of a status and how it looks: the one place that knows all of them.
+/// The mark of a status and how it looks.
 #[must_use]
-pub(super) fn mark(status: StepStatus) -> (&'static str, Role) {
-    match status {
-        StepStatus::Pending => ("·", Role::Faint),
-        StepStatus::Running => ("▸", Role::Accent),
-        StepStatus::Ready => ("●", Role::Accent),
-        StepStatus::Waiting => ("■", Role::Warning),
-        StepStatus::Done => ("✔", Role::Good),
-        StepStatus::Failed => ("✗", Role::Bad),
-        StepStatus::Skipped => ("–", Role::Faint),
-        StepStatus::Held => ("!", Role::Bad),
-        StepStatus::Unknown => ("?", Role::Bad),
-        StepStatus::Aborted => ("■", Role::Bad),
-    }
+pub(super) fn mark(of: StepStatus) -> (&'static str, Role) {
+    let role = match of {
+        StepStatus::Pending | StepStatus::Skipped => Role::Faint,
+        StepStatus::Running | StepStatus::Ready => Role::Accent,
+        StepStatus::Waiting => Role::Warning,
+        StepStatus::Done => Role::Good,
+        StepStatus::Failed | StepStatus::Held | StepStatus::Unknown | StepStatus::Aborted => Role::Bad,
+    };
+    (status::mark(of), role)
 }
 
 fn heading(model: &Model, paint: Paint<'_>, state: &RunState, run: &Run, width: usize) -> Vec<Line<'static>> {
     let zone = model.setup.zone;
     let created = run.created.to_utc();
+    let driven = state.driver.as_ref().map(|driver| format!("{} drives it · ", driver.name)).unwrap_or_default();
     let first = format!(
-        "{} on {} · by {} · begun {} · {}",
+        "{driven}{} on {} · by {} · begun {} · {}",
         run.plan.runbook,
         run.host.name,
         run.by.name,
@@ -164,7 +161,7 @@ fn draw_step(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunState
     let width = usize::from(inner.width);
     let mut lines = progress_lines(paint, state, run, position, width);
     lines.extend(widgets::paragraph(paint, Role::Faint, &step.why, width));
-    lines.extend(kind_lines(paint, step, width));
+    lines.extend(kind_lines(paint, run, step, width));
     lines.extend(result_lines(paint, step, step_state, width));
     let height = usize::from(inner.height).saturating_sub(1);
     let has_output = state.output.key.is_some();
@@ -184,17 +181,17 @@ fn draw_step(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, state: &RunState
     widgets::lines(buffer, next, &[next_line(paint, run, position)]);
 }
 
-fn kind_lines(paint: Paint<'_>, step: &Step, width: usize) -> Vec<Line<'static>> {
+fn kind_lines(paint: Paint<'_>, run: &Run, step: &Step, width: usize) -> Vec<Line<'static>> {
     match &step.kind {
         StepKind::Gate { answer, shows } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.told(&run.values))).collect();
             rows.push(("to be typed", answer.clone()));
             widgets::pairs(paint, &rows, width)
         }
         StepKind::Decision { shows, choices } => {
             let mut rows: Vec<(&str, String)> =
-                shows.iter().map(|shown| (shown.label.as_str(), shown.value.to_string())).collect();
+                shows.iter().map(|shown| (shown.label.as_str(), shown.told(&run.values))).collect();
             rows.extend(choices.iter().map(|choice| (choice.id.as_str(), choice.title.clone())));
             widgets::pairs(paint, &rows, width)
         }

@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let inner = widgets::panel(buffer, Rect { height, ..area }, paint, "Recoverable", &freshness(model));
     widgets::lines(buffer, inner, &lines(model, paint, &reaches, usize::from(inner.width)));
     let rest = Rect { y: area.y + height, height: area.height - height, ..area };
-    let (target, sets) = widgets::split(rest, TARGET_COLUMNS, 8);
+    let (target, sets) = widgets::split(rest, TARGET_COLUMNS, 10);
     let title = model.timeline.target().to_string();
     let inner = widgets::panel(buffer, target, paint, &format!("Target: {title}"), "");
     widgets::lines(buffer, inner, &target_lines(model, paint, usize::from(inner.width)));
@@ -99,6 +99,8 @@ fn target_lines(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'stat
         Some(Ok(choice)) => {
             let repository = model.inventory.current_stanza().and_then(|stanza| stanza.repository(choice.repository));
             rows.push(("set", choice.reason.clone()));
+            rows.push(("discards", discards(model)));
+            rows.push(("instead", "pitr-side-by-side loses nothing: production goes on beside it".to_owned()));
             rows.push(("timeline", choice.timeline.to_string()));
             if let Some(set) = repository.and_then(|repository| repository.set(choice.set)) {
                 rows.push(("cost", cost(model, set)));
@@ -113,6 +115,20 @@ fn target_lines(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'stat
         rows.push(("", "the archive's end is being asked for".to_owned()));
     }
     widgets::pairs(paint, &rows, width)
+}
+
+/// What recovery in place to the cursor throws away, as far as the archive tells.
+fn discards(model: &Model) -> String {
+    let newest = model.inventory.reaches().iter().filter_map(Reach::span).map(|(_, last)| last).max();
+    let moment = model.timeline.at.filter(|_| model.timeline.typed.is_none());
+    match (moment, newest) {
+        (Some(at), Some(newest)) => {
+            let length = span((newest - at).num_seconds().max(0));
+            format!("what was committed in the {length} of archived WAL after it, and all that is not archived")
+        }
+        (None, _) if model.timeline.typed.is_none() => "only what is in no repository".to_owned(),
+        _ => "what was committed after it; how much is not known before the WAL is read".to_owned(),
+    }
 }
 
 /// What a restore of the set and the replay to the cursor take.

@@ -7,16 +7,15 @@ use crate::domain::run::Run;
 use crate::planning::machine::{self, Request};
 use crate::planning::typing::{QUIET, Remark, Typing};
 use crate::report::width::Width;
-use crate::report::{choice, gate as report_gate, lines};
+use crate::report::{choice, lines};
 use crate::ui::action::Action;
 use crate::ui::command::{Command, Place};
 use crate::ui::keymap;
 use crate::ui::model::{Attention, GateFocus, Item, Model, Page, Popup, Value, attention};
+use crate::ui::pages;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::time::Duration;
 
-/// Rows of the prompt below the gate's text.
-const PROMPT_ROWS: usize = 3;
 /// A page of the gate's text.
 const PAGE_ROWS: usize = 10;
 
@@ -85,14 +84,14 @@ fn ask(run: &Run, waiting: Attention<'_>, program: &str, columns: u16) -> Popup 
             let about: Vec<String> = until(lines::unknown(run, program, width), "Decide,");
             ("What became of it? Decide when you have looked", about, items)
         }
-        Attention::Gate(_, gate) | Attention::Decision(_, gate) => {
+        Attention::Gate(..) | Attention::Decision(..) => {
             let choices = match &step.kind {
                 StepKind::Decision { choices, .. } => choices.as_slice(),
                 _ => &[],
             };
             let items = choices.iter().map(|choice| way((step, choice))).collect();
-            let about: Vec<String> = until(report_gate::lines(run, step, gate, width), "Ways on:");
-            ("Choose the way on", about, items)
+            // What is known stands on the page of the decision.
+            ("Choose the way on", Vec::new(), items)
         }
     };
     Popup::picker(title, about, items)
@@ -101,16 +100,16 @@ fn ask(run: &Run, waiting: Attention<'_>, program: &str, columns: u16) -> Popup 
 /// A key at the gate. `before` is when the key before it came.
 pub(super) fn key(model: &mut Model, key: KeyEvent, at: Duration, before: Duration, out: &mut Vec<Action>) {
     let command = keymap::command(Place::Gate, key);
-    let most = lines_above(model);
+    let most = pages::lines_below(model);
     let Some(focus) = model.run.as_mut().and_then(|run| run.gate.as_mut()) else { return };
     match command {
         Some(Command::Leave) => {
             leave(model);
         }
-        Some(Command::Up) => focus.scrolled = (focus.scrolled + 1).min(most),
-        Some(Command::Down) => focus.scrolled = focus.scrolled.saturating_sub(1),
-        Some(Command::PageUp) => focus.scrolled = (focus.scrolled + PAGE_ROWS).min(most),
-        Some(Command::PageDown) => focus.scrolled = focus.scrolled.saturating_sub(PAGE_ROWS),
+        Some(Command::Up) => focus.scrolled = focus.scrolled.saturating_sub(1),
+        Some(Command::Down) => focus.scrolled = (focus.scrolled + 1).min(most),
+        Some(Command::PageUp) => focus.scrolled = focus.scrolled.saturating_sub(PAGE_ROWS),
+        Some(Command::PageDown) => focus.scrolled = (focus.scrolled + PAGE_ROWS).min(most),
         // Who is still typing for something else has not seen the gate.
         _ if !focus.is_quiet && at.saturating_sub(before) < QUIET => focus.typing.clear(Remark::TypedBefore),
         // One answer at a time: what came of it is told before another is taken.
@@ -120,15 +119,6 @@ pub(super) fn key(model: &mut Model, key: KeyEvent, at: Duration, before: Durati
             answer(model, command, key, at, out);
         }
     }
-}
-
-/// How many of the gate's lines don't fit above the prompt.
-fn lines_above(model: &Model) -> usize {
-    let run = model.run.as_ref().and_then(|state| state.run.as_deref());
-    let Some((run, (step, gate))) = run.and_then(|run| Some((run, run.open_gate()?))) else { return 0 };
-    report_gate::lines(run, step, gate, Width::of_terminal(usize::from(model.size.0)))
-        .len()
-        .saturating_sub(model.page_rows().saturating_sub(PROMPT_ROWS))
 }
 
 fn leave(model: &mut Model) {

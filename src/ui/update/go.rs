@@ -1,6 +1,6 @@
 //! From page to page.
 
-use super::{accident, complain, plan, run};
+use super::{accident, complain, plan, rehearsal, run};
 use crate::domain::event::RunId;
 use crate::ui::action::Action;
 use crate::ui::model::{Cursor, Model, Page, RunState, TranscriptState};
@@ -77,6 +77,7 @@ pub(super) fn open(model: &mut Model, out: &mut Vec<Action>) {
             Some(id) => attach(model, id, out),
             None => complain(model, "there is no run under the cursor"),
         },
+        Page::Rehearsal => rehearsal::open(model, out),
         Page::Run | Page::Transcript | Page::Help => {}
     }
 }

@@ -5,9 +5,11 @@ mod gate;
 mod go;
 mod plan;
 mod popup;
+mod rehearsal;
 mod reply;
 mod run;
 mod scroll;
+mod target;
 
 pub use go::begin;
 
@@ -25,6 +27,8 @@ use std::time::Duration;
 const NOTICE_SECONDS: i64 = 4;
 /// The list of runs is read again so often, in seconds, while it is looked at.
 const RUNS_EVERY_SECONDS: i64 = 5;
+/// The score is asked for again so often, in seconds, while it is looked at and the shop has not taken an order.
+const SCORE_EVERY_SECONDS: i64 = 3;
 
 /// Takes in an event; what is to be done outside comes back.
 pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
@@ -46,8 +50,11 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Action> {
 
 fn tick(model: &mut Model, now: chrono::DateTime<chrono::FixedOffset>, out: &mut Vec<Action>) {
     model.now = now;
-    if model.page() == Page::Runs && now.timestamp() % RUNS_EVERY_SECONDS == 0 {
+    if matches!(model.page(), Page::Runs | Page::Rehearsal) && now.timestamp() % RUNS_EVERY_SECONDS == 0 {
         out.push(Action::LoadRuns);
+    }
+    if model.page() == Page::Rehearsal && now.timestamp() % SCORE_EVERY_SECONDS == 0 {
+        rehearsal::look(model, out);
     }
 }
 
@@ -88,6 +95,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::GoProposed => accident::proposed(model),
         Command::GoRunbooks => go::runbooks(model, out),
         Command::GoRuns => go::runs(model, out),
+        Command::GoRehearsal => rehearsal::to(model, out),
         Command::Switch => popup::switch(model),
         Command::Theme => next_theme(model),
         Command::Refresh => refresh(model, out),
@@ -109,10 +117,10 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::MinuteLater => scroll::minutes(model, 1),
         Command::HourEarlier => scroll::minutes(model, -60),
         Command::HourLater => scroll::minutes(model, 60),
-        Command::TypeTarget => popup::target(model),
         Command::OtherPanel if model.page() == Page::Accident => {
             model.accident.panel = model.accident.panel.other();
         }
+        Command::TypeTarget => target::ask(model, out),
         Command::OtherPanel => plan::other_panel(model),
         Command::AsFound => plan::as_found(model, out),
         Command::Begin => plan::begin(model, out),
@@ -138,6 +146,7 @@ fn refresh(model: &mut Model, out: &mut Vec<Action>) {
         Page::Runs => out.push(Action::LoadRuns),
         Page::Transcript => go::transcript(model, out),
         Page::Run => run::again(model, out),
+        Page::Rehearsal => rehearsal::to(model, out),
         Page::Help => {}
     }
 }
@@ -172,6 +181,7 @@ fn copy(model: &mut Model, out: &mut Vec<Action>) {
         Page::Plan => model.plan.proposal.as_ref().map(|proposal| ("seal", proposal.plan.seal.to_string())),
         Page::Run => run::status_line(model).map(|line| ("status", line)),
         Page::Runs => model.runs.current().map(|card| ("name", card.id.to_string())),
+        Page::Rehearsal => model.rehearsal.incident.as_ref().map(|incident| ("page", incident.page.clone())),
         Page::Runbooks | Page::Transcript | Page::Help => None,
     };
     match found {

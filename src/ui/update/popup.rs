@@ -1,18 +1,19 @@
 //! What stands in front of a page: a line that is asked for, a list to choose from, a note.
 
-use super::{accident, complain, go, perform as perform_command, plan, run, say, scroll, take_popup, take_theme};
+use super::target::understand;
+use super::{
+    accident, complain, go, perform as perform_command, plan, run, say, scroll, take_popup, take_theme, target,
+};
 use crate::domain::event::Via;
 use crate::domain::plan::StepId;
 use crate::domain::text::clean;
 use crate::planning::machine::Request;
-use crate::planning::target::RecoveryTarget;
 use crate::planning::typing::{QUIET, Remark};
 use crate::ui::action::Action;
 use crate::ui::command::{Command, Place};
 use crate::ui::keymap;
 use crate::ui::model::{Item, Model, Page, Popup, Purpose, Value};
 use crate::ui::theme::Theme;
-use crate::ui::times::Zone;
 use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -85,50 +86,12 @@ pub(super) fn search(model: &mut Model) {
             Popup::input(Purpose::Search, "Search the output for", text)
         }
         Page::Transcript => Popup::input(Purpose::Search, "Search the transcript for", &model.transcript.search),
-        Page::Timeline | Page::Accident | Page::Plan | Page::Help => {
+        Page::Timeline | Page::Accident | Page::Plan | Page::Rehearsal | Page::Help => {
             complain(model, "there is nothing to search on this page");
             return;
         }
     };
     model.popup = Some(popup);
-}
-
-/// Typing the target.
-pub(super) fn target(model: &mut Model) {
-    if model.page() == Page::Timeline {
-        let title = "Recover to: a time with its offset, an LSN, xid:NUMBER, name:POINT, latest, immediate";
-        let mut popup = Popup::input(Purpose::Target, title, "");
-        understand(model, &mut popup);
-        model.popup = Some(popup);
-    }
-}
-
-/// Says at once what was understood of what was typed.
-fn understand(model: &Model, popup: &mut Popup) {
-    accident::understand(model, popup);
-    let Popup::Input { purpose: Purpose::Target | Purpose::Way(..), text, told, .. } = popup else { return };
-    let zone = model.setup.zone;
-    *told = match parse_target(model, &target_and_side(text).0) {
-        _ if text.trim().is_empty() => {
-            let example = zone.local(model.utc());
-            vec![format!("for example {}{}", example.format("%Y-%m-%d %H:%M"), zone.offset(model.utc()))]
-        }
-        Ok(RecoveryTarget::Time { at, .. }) => vec![
-            format!("UTC      {}", at.format("%Y-%m-%d %H:%M:%S%.f +00")),
-            format!("yours    {}", zone.local(at).format("%Y-%m-%d %H:%M:%S%.f %:z")),
-            format!("         {}", crate::ui::times::ago(at, model.utc())),
-        ],
-        Ok(other) => vec![format!("understood as {other}")],
-        Err(why) => why.split(". ").map(str::to_owned).collect(),
-    };
-}
-
-fn parse_target(model: &Model, text: &str) -> Result<RecoveryTarget, String> {
-    let parsed = match model.setup.zone {
-        Zone::Named(zone) => RecoveryTarget::parse(text, false, model.utc(), &zone),
-        Zone::Host => RecoveryTarget::parse(text, false, model.utc(), &chrono::Local),
-    };
-    parsed.map_err(|error| clean(&error.to_string()))
 }
 
 /// Something was pasted: text where text is asked for, nothing at a gate.
@@ -232,7 +195,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         (Command::Accept, Some(Popup::Input { purpose, text, .. })) => accept_line(model, purpose, text, out),
         (Command::Accept, Some(Popup::Picker { items, shown, cursor, .. })) => {
             let Some(item) = shown.get(cursor.at).and_then(|place| items.get(*place)) else { return };
-            let decides = matches!(item.value, Value::Resolve(..) | Value::Way(..));
+            let decides = matches!(item.value, Value::Resolve(..) | Value::Way(..) | Value::TakeOver(_));
             if decides && model.last_key.saturating_sub(model.asked_at) < QUIET {
                 complain(model, "that key came too soon after the question: nothing was decided");
             } else {
@@ -258,28 +221,9 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
 
 fn accept_line(model: &mut Model, purpose: Purpose, text: String, out: &mut Vec<Action>) {
     match purpose {
-        Purpose::Target => match parse_target(model, &text) {
-            Ok(target) => {
-                take_target(model, target);
-                model.timeline.choose(&model.inventory);
-            }
-            Err(_) => {
-                let mut popup = Popup::input(Purpose::Target, "Recover to: this is not understood yet", &text);
-                understand(model, &mut popup);
-                model.popup = Some(popup);
-            }
-        },
-        Purpose::Way(step, choice) => {
-            let (target, exclusive) = target_and_side(&text);
-            if parse_target(model, &target).is_err() {
-                let mut popup = Popup::input(Purpose::Way(step, choice), "This is not understood yet", &text);
-                understand(model, &mut popup);
-                model.popup = Some(popup);
-                return;
-            }
-            let mut values = BTreeMap::from([("target".to_owned(), target)]);
-            values.extend(exclusive.map(|exclusive| ("exclusive".to_owned(), exclusive.to_owned())));
-            decide(model, step, &choice, values, out);
+        Purpose::Target | Purpose::Way(..) => target::accept(model, purpose, &text, out),
+        Purpose::Parameter(name) if name == target::PARAMETER => {
+            target::accept(model, Purpose::Parameter(name), &text, out);
         }
         Purpose::Accident => accident::asked(model, text, out),
         Purpose::Parameter(name) => plan::give(model, &name, text, out),
@@ -308,15 +252,6 @@ fn accept_line(model: &mut Model, purpose: Purpose, text: String, out: &mut Vec<
     }
 }
 
-fn take_target(model: &mut Model, target: RecoveryTarget) {
-    model.timeline.typed = None;
-    match target {
-        RecoveryTarget::Time { at, exclusive: false } => model.timeline.at = Some(at),
-        RecoveryTarget::Latest => model.timeline.at = None,
-        other => model.timeline.typed = Some(other),
-    }
-}
-
 fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
     match value {
         Value::Command(command) => perform_command(model, command, out),
@@ -326,13 +261,14 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
         Value::Runbook(name) => plan::target_with(model, &name, out),
         Value::Accident(name) => accident::target_with(model, &name, out),
         Value::Run(id) => go::attach(model, id, out),
+        Value::Leave => {}
+        Value::TakeOver(request) => run::take_over(model, request, out),
+        Value::Target(purpose, text) => target::accept(model, purpose, &text, out),
         Value::Way(step, choice, true) => {
             let title = format!(
                 "{choice}: to which target? It stops right before it, or with 'inclusive' behind it right after it"
             );
-            let mut popup = Popup::input(Purpose::Way(step, choice), &title, "");
-            understand(model, &mut popup);
-            model.popup = Some(popup);
+            target::put(model, Purpose::Way(step, choice), &title, "");
         }
         Value::Way(step, choice, false) => decide(model, step, &choice, BTreeMap::new(), out),
         Value::Resolve(step, answer) => {
@@ -343,23 +279,19 @@ fn choose(model: &mut Model, value: Value, out: &mut Vec<Action>) {
 }
 
 /// Takes a way on.
-fn decide(model: &mut Model, step: StepId, choice: &StepId, values: BTreeMap<String, String>, out: &mut Vec<Action>) {
+pub(super) fn decide(
+    model: &mut Model,
+    step: StepId,
+    choice: &StepId,
+    values: BTreeMap<String, String>,
+    out: &mut Vec<Action>,
+) {
     let by = model.setup.operator.clone();
     let Some(state) = model.run.as_ref().and_then(|state| state.run.as_deref()) else { return };
     let sequence = state.open_decision().filter(|(open, _)| open.id == step).map_or(0, |(_, gate)| gate.sequence);
     let seal = state.plan.seal;
     let choice = choice.to_string();
     run::send(model, Request::Decide { step, sequence, seal, choice, values, by, via: Via::Terminal }, out);
-}
-
-/// A target and on which side of it recovery stops: `2026-11-22 02:13:00+03 inclusive`.
-fn target_and_side(text: &str) -> (String, Option<&'static str>) {
-    let text = text.trim();
-    let side = [(" inclusive", "false"), (" exclusive", "true")];
-    match side.iter().find_map(|(word, exclusive)| Some((text.strip_suffix(word)?, *exclusive))) {
-        Some((target, exclusive)) => (target.trim_end().to_owned(), Some(exclusive)),
-        None => (text.to_owned(), None),
-    }
 }
 
 fn write_note(model: &mut Model, text: &str, out: &mut Vec<Action>) {

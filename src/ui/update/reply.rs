@@ -1,6 +1,6 @@
 //! Answers, and news of the run that is followed.
 
-use super::{accident, complain, gate, go, run, say};
+use super::{accident, complain, gate, go, rehearsal, run, say};
 use crate::domain::event::RunId;
 use crate::ui::action::{Action, Anchor, OutputKey};
 use crate::ui::command::Command;
@@ -53,6 +53,9 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
         Reply::Output(key, page) => output(model, &key, page),
         Reply::Found(key, place) => found(model, key, place, out),
         Reply::Answered(id, result) => answered(model, &id, &result),
+        Reply::Driven(id, request, driver) => run::driven(model, &id, request, &driver),
+        Reply::Rehearsal(found) => rehearsal::told(model, found),
+        Reply::Score(found) => rehearsal::scored(model, found),
         Reply::Transcript(id, found) => {
             if model.transcript.run.as_ref() == Some(&id) {
                 (model.transcript.lines, model.transcript.problem) = split(found);

@@ -1,11 +1,14 @@
 //! The page of a run.
 
 use super::{complain, copied, say};
+use crate::domain::event::RunId;
+use crate::engine::seat::Driver;
 use crate::planning::machine::Request;
 use crate::report::{command_text, status::Status};
 use crate::ui::action::{Action, Anchor, Paged};
 use crate::ui::event::{OutputPage, RunNews};
-use crate::ui::model::{Attention, Model, Page, Popup, Purpose, attention};
+use crate::ui::model::{Attention, Item, Model, Page, Popup, Purpose, Value, attention};
+use crate::ui::times::ago;
 use ratatui_textarea::TextArea;
 
 /// Asks for the output of the step that is looked at, where it is not on the screen.
@@ -35,6 +38,7 @@ pub(super) fn take(model: &mut Model, news: RunNews, out: &mut Vec<Action>) {
     let Some(state) = &mut model.run else { return };
     state.is_runner_alive = news.is_runner_alive;
     state.progress = news.progress;
+    state.driver = news.driver;
     if let Some(run) = news.run {
         state.run = Some(run);
     }
@@ -55,6 +59,9 @@ pub(super) fn take(model: &mut Model, news: RunNews, out: &mut Vec<Action>) {
     if state.told_of != Some(marker) {
         state.told_of = Some(marker);
         let text = match (waiting, run.ended) {
+            (_, Some(_)) if model.rehearsal.incident.is_some() && run.outcome_word() == "done" => {
+                Some(format!("run {} done: p shows the score", run.id))
+            }
             (_, Some(_)) => Some(format!("run {} {}", run.id, run.outcome_word())),
             (Some(waiting), None) => Some(format!("run {} {}", run.id, waiting.words())),
             (None, None) => None,
@@ -135,8 +142,43 @@ pub(super) fn abort(model: &mut Model, typed: &str, out: &mut Vec<Action>) {
 /// Sends a request to the run.
 pub(super) fn send(model: &mut Model, request: Request, out: &mut Vec<Action>) {
     if let Some(run) = &model.run {
-        out.push(Action::Send { run: run.id.clone(), request: Box::new(request) });
+        out.push(Action::Send { run: run.id.clone(), request: Box::new(request), takes_over: false });
     }
+}
+
+/// Another console drives the run: nothing was sent, and it is asked whether this one is to drive it from here on.
+pub(super) fn driven(model: &mut Model, id: &RunId, request: Box<Request>, driver: &Driver) {
+    let Some(state) = model.run.as_mut().filter(|state| state.id == *id) else { return };
+    if let Some(focus) = &mut state.gate {
+        focus.is_sent = false;
+    }
+    let since = driver.since.to_utc();
+    let zone = model.setup.zone;
+    let title = format!("{} drives this run since {}: take over?", driver.name, zone.clock(since));
+    let about = vec![
+        format!(
+            "Their console (process {}) is open, {}. It shows the same as this one.",
+            driver.pid,
+            ago(since, model.utc())
+        ),
+        "Nothing was sent yet. Ask them first, if you can.".to_owned(),
+    ];
+    let item = |label: String, value| Item { label, about: String::new(), value };
+    let items = vec![
+        item(format!("leave it to {}", driver.name), Value::Leave),
+        item("take over, and send it".to_owned(), Value::TakeOver(request)),
+    ];
+    model.popup = Some(Popup::picker(&title, about, items));
+    model.asked_at = model.last_key;
+}
+
+/// This console drives from here on.
+pub(super) fn take_over(model: &mut Model, request: Box<Request>, out: &mut Vec<Action>) {
+    let Some(state) = &mut model.run else { return };
+    if let Some(focus) = &mut state.gate {
+        focus.is_sent = matches!(*request, Request::Approve { .. });
+    }
+    out.push(Action::Send { run: state.id.clone(), request, takes_over: true });
 }
 
 pub(super) fn follow(model: &mut Model, out: &mut Vec<Action>) {

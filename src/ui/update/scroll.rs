@@ -28,6 +28,7 @@ pub(super) fn rows(model: &mut Model, rows: isize, out: &mut Vec<Action>) {
             model.runs.cursor.step(rows, count);
         }
         Page::Transcript => scroll_transcript(model, rows),
+        Page::Rehearsal => {}
         Page::Help => model.help_top = model.help_top.saturating_add_signed(rows),
     }
 }

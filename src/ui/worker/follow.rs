@@ -5,6 +5,7 @@ use crate::domain::event::RunId;
 use crate::engine::client::{self, Following};
 use crate::engine::paths;
 use crate::engine::progress::ProgressReader;
+use crate::engine::seat;
 use crate::settings::Settings;
 use crate::ui::event::{Reply, RunNews};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,8 +23,11 @@ pub(super) fn follow(settings: &Settings, id: &RunId, leave: &AtomicBool, tell: 
     let told = |following: &Following| Some(Box::new(following.run.clone()));
     let alive = || folder.is_runner_alive().unwrap_or(false);
     let mut is_alive = alive();
-    let news = |run, is_runner_alive, progress| Reply::Run(RunNews { run, is_runner_alive, progress });
-    tell(news(told(&following), is_alive || following.run.ended.is_some(), None));
+    // This console is no other one.
+    let other = || seat::driver(&folder).filter(|driver| driver.pid != std::process::id());
+    let mut driver = other();
+    let news = |run, is_runner_alive, progress, driver| Reply::Run(RunNews { run, is_runner_alive, progress, driver });
+    tell(news(told(&following), is_alive || following.run.ended.is_some(), None, driver.clone()));
     if following.run.ended.is_none() && !is_alive {
         let socket = paths::socket_path(settings, id).map_err(|error| error.to_string())?;
         if let Err(error) = client::ensure_runner(&folder, &socket) {
@@ -41,9 +45,10 @@ pub(super) fn follow(settings: &Settings, id: &RunId, leave: &AtomicBool, tell: 
         reader = ProgressReader::continued(reader.take(), &following.run, &folder);
         let progress = reader.as_mut().and_then(|reader| reader.progress(&following.run));
         let was_alive = std::mem::replace(&mut is_alive, alive());
-        if !entries.is_empty() || is_active || was_alive != is_alive {
+        let was_driven = std::mem::replace(&mut driver, other());
+        if !entries.is_empty() || is_active || was_alive != is_alive || was_driven != driver {
             let run = if entries.is_empty() { None } else { told(&following) };
-            tell(news(run, is_alive, progress));
+            tell(news(run, is_alive, progress, driver.clone()));
         }
     }
     Ok(())

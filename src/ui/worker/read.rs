@@ -7,6 +7,7 @@ use crate::domain::run::Run;
 use crate::domain::text::clean;
 use crate::engine::output_page::{self, Window};
 use crate::engine::proposal::{self, Proposal};
+use crate::engine::rehearsal::{self, Rehearsal};
 use crate::engine::runner::targets;
 use crate::engine::store::RunFolder;
 use crate::engine::{desk, drills, evidence, ground, look, runbooks as sources};
@@ -172,6 +173,21 @@ pub(super) fn transcript(settings: &Settings, id: &RunId) -> Result<Vec<String>,
         Some(StepOutput { output: stream(&found.output), errors: found.errors.as_ref().map(stream) })
     };
     Ok(text::transcript(&run, &entries, &outputs, &redact).lines().map(str::to_owned).collect())
+}
+
+/// What happened to the practice cluster that the settings belong to.
+pub(super) fn rehearsal(settings: &Settings) -> Reply {
+    let found = practice(settings).and_then(|practice| rehearsal::incident(&practice).map_err(words));
+    Reply::Rehearsal(found)
+}
+
+/// How its recovery came out.
+pub(super) fn score(settings: &Settings) -> Reply {
+    Reply::Score(practice(settings).and_then(|practice| rehearsal::score(&practice).map_err(words)))
+}
+
+fn practice(settings: &Settings) -> Result<Rehearsal, String> {
+    Rehearsal::of_settings(settings.file.as_deref()).ok_or_else(|| "this is no practice cluster".to_owned())
 }
 
 fn words(error: impl std::error::Error) -> String {
