@@ -48,7 +48,7 @@ trap 'exit 130' INT TERM HUP
 
 say "a Debian 12 with PostgreSQL 15 and pgBackRest, in $directory (two to four minutes)"
 debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,cron,jq,postgresql-15,pgbackrest \
+    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,sudo,cron,jq,postgresql-15,pgbackrest \
     bookworm "$root" "$mirror" >"$directory/debootstrap.log" 2>&1 || {
     tail -n 20 "$directory/debootstrap.log" >&2
     fail "debootstrap failed; its last lines are above"
