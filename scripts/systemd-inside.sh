@@ -20,11 +20,11 @@ has() {
 until_true() {
     what=$1
     shift
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         "$@" && return 0
         sleep 0.1
     done
-    fail "in vain: $what"
+    fail "in vain: $what; $(status 2>&1 || true)"
 }
 sql() { su postgres -c "psql -qAtX -c \"$1\""; }
 control_group() { sed -n 's/^0:://p; s/^[0-9]*:name=systemd://p' "/proc/$1/cgroup" | awk '{ print length, $0 }' | sort -rn | sed -n '1s/^[0-9]* //p'; }
@@ -86,6 +86,7 @@ ends_session() {
     loginctl terminate-session "$session"
     until_true 'its end' gone other
 }
+past_start() { ! waits_at start; }
 gone() { ! systemctl is-active --quiet "$1"; }
 
 has_run() { RUN=$(newest) && [ "$RUN" != "$1" ] && waits_at start; }
@@ -97,6 +98,7 @@ before=$(runner)
 ends_session
 same 'the runner after the end of its session' "$(runner)" "$before"
 in_session root "lifeboat approve $RUN start main; lifeboat attach $RUN"
+until_true 'the answer of the second session' past_start
 ends_session
 until_true 'the drill has ended its work' waits_at remove-gate
 same 'the runner after the second session' "$(runner)" "$before"

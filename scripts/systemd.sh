@@ -62,7 +62,7 @@ systemd-nspawn --quiet --directory="$root" --machine="lifeboat-$$" --register=no
 container=$!
 leader=
 inside() { nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup -- "$@"; }
-for _ in $(seq 300); do
+for _ in $(seq 900); do
     kill -0 "$container" 2>/dev/null || break
     # the container's first process: systemd-nspawn's child
     leader=$(cat "/proc/$container/task/$container/children" 2>/dev/null | awk '{ print $1 }')
