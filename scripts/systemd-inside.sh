@@ -20,11 +20,11 @@ has() {
 until_true() {
     what=$1
     shift
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         "$@" && return 0
         sleep 0.1
     done
-    fail "in vain: $what"
+    fail "in vain: $what; $(status 2>&1 || true)"
 }
 sql() { su postgres -c "psql -qAtX -c \"$1\""; }
 control_group() { sed -n 's/^0:://p; s/^[0-9]*:name=systemd://p' "/proc/$1/cgroup" | awk '{ print length, $0 }' | sort -rn | sed -n '1s/^[0-9]* //p'; }
@@ -73,10 +73,10 @@ waits_at() { status | grep -q "waits at .* '$1'"; }
 held_at() { status | grep -q "$1"; }
 value() { lifeboat transcript "$RUN" --format json | jq -r --arg name "$1" '.values[$name]'; }
 runner() { pgrep -f "internal runner --folder .*/$RUN" | head -n 1; }
-# In a session of its own, which stays after the command.
+# As this user in a session of its own, which stays after the command.
 in_session() {
-    systemd-run --quiet --collect --unit=other --property=PAMName=login --property=User=root --setenv=LC_ALL=C.UTF-8 \
-        --property=StandardOutput=null --property=StandardError=null sh -c "$1; exec sleep 600"
+    systemd-run --quiet --collect --unit=other --property=PAMName=login --property="User=$1" --setenv=LC_ALL=C.UTF-8 \
+        --property=StandardOutput=null --property=StandardError=null sh -c "$2; exec sleep 600"
 }
 session_of() { control_group "$(systemctl show --property=MainPID --value other)" | sed -n 's/.*session-\(.*\)\.scope.*/\1/p'; }
 has_session() { [ -n "$(session_of)" ]; }
@@ -86,18 +86,19 @@ ends_session() {
     loginctl terminate-session "$session"
     until_true 'its end' gone other
 }
+past_start() { ! waits_at start; }
 gone() { ! systemctl is-active --quiet "$1"; }
 
-in_session 'lifeboat run restore-drill'
-RUN=
-has_run() { RUN=$(newest) && [ "$RUN" != null ] && waits_at start; }
-until_true 'a drill at its first gate' has_run
+has_run() { RUN=$(newest) && [ "$RUN" != "$1" ] && waits_at start; }
+in_session root 'lifeboat run restore-drill'
+until_true 'a drill at its first gate' has_run null
 has 'its runner' "$(control_group "$(runner)")" /system.slice/run-
 has 'what it says at the gate' "$(value survives-logout)$(lifeboat transcript "$RUN")" 'yes: it belongs to no login session'
 before=$(runner)
 ends_session
 same 'the runner after the end of its session' "$(runner)" "$before"
-in_session "lifeboat approve $RUN start main; lifeboat attach $RUN"
+in_session root "lifeboat approve $RUN start main; lifeboat attach $RUN"
+until_true 'the answer of the second session' past_start
 ends_session
 until_true 'the drill has ended its work' waits_at remove-gate
 same 'the runner after the second session' "$(runner)" "$before"
@@ -105,6 +106,27 @@ lifeboat approve "$RUN" remove-gate main >/dev/null
 lifeboat attach "$RUN" >/dev/null
 same 'the drill' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" done
 say 'a drill outlived two sessions that were ended (KillUserProcesses=yes), in a scope of its own'
+
+# A user who may become postgres: told at the gate that logging out ends it, until lingering is on.
+useradd --create-home --shell /bin/sh anna
+echo 'anna ALL=(postgres) NOPASSWD: ALL' >/etc/sudoers.d/anna
+last=$RUN
+in_session anna 'lifeboat run restore-drill'
+until_true "anna's drill at its first gate" has_run "$last"
+has 'its runner' "$(control_group "$(runner)")" /session-
+has 'what it says at the gate' "$(lifeboat transcript "$RUN" | tr -s ' \n' ' ')" 'enable-linger anna'
+lifeboat abort "$RUN" >/dev/null
+ends_session
+loginctl enable-linger anna
+last=$RUN
+in_session anna 'lifeboat run restore-drill'
+until_true "anna's second drill at its first gate" has_run "$last"
+has 'its runner' "$(control_group "$(runner)")" "/user@$(id -u anna).service/"
+before=$(runner)
+ends_session
+same "anna's runner after the end of her session" "$(runner)" "$before"
+lifeboat abort "$RUN" >/dev/null
+say 'a user is told, and with lingering on her drill outlived her session as well'
 
 # ---------------------------------------------------------------- in place, through the unit
 

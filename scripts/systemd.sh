@@ -48,7 +48,7 @@ trap 'exit 130' INT TERM HUP
 
 say "a Debian 12 with PostgreSQL 15 and pgBackRest, in $directory (two to four minutes)"
 debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,cron,jq,postgresql-15,pgbackrest \
+    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,sudo,cron,jq,postgresql-15,pgbackrest \
     bookworm "$root" "$mirror" >"$directory/debootstrap.log" 2>&1 || {
     tail -n 20 "$directory/debootstrap.log" >&2
     fail "debootstrap failed; its last lines are above"
@@ -62,7 +62,7 @@ systemd-nspawn --quiet --directory="$root" --machine="lifeboat-$$" --register=no
 container=$!
 leader=
 inside() { nsenter --target "$leader" --mount --uts --ipc --net --pid --cgroup -- "$@"; }
-for _ in $(seq 300); do
+for _ in $(seq 900); do
     kill -0 "$container" 2>/dev/null || break
     # the container's first process: systemd-nspawn's child
     leader=$(cat "/proc/$container/task/$container/children" 2>/dev/null | awk '{ print $1 }')
