@@ -506,46 +506,66 @@ fn best_target(practice: &std::path::Path) -> String {
     lifeboat::engine::rehearsal::Truth::read_from(&layout).unwrap().target.unwrap().to_string()
 }
 
-#[test]
-fn a_rehearsed_incident_is_led_from_the_page_to_a_perfect_score() {
-    let lab = lab::copy();
-    let practice = lab.home().join("incident");
-    let mut terminal = Terminal::start(&lab, &["rehearse", "--directory", practice.to_str().unwrap(), "--seed", "3"]);
+/// A rehearsal of this accident, at the question for the moment.
+fn at_the_page(lab: &Lab, practice: &std::path::Path, scenario: &str) -> Terminal {
+    let arguments = ["rehearse", "--directory", practice.to_str().unwrap(), "--seed", "3", "--scenario", scenario];
+    let terminal = Terminal::start(lab, &arguments);
     terminal.wait_for("] ready");
     terminal.wait_for("To which moment?");
     assert!(terminal.all().contains("PAGE  shop, production"), "{}", terminal.all());
     terminal.wait_for_prompt();
-    // What is no moment is asked again, and stops nothing.
-    terminal.answer("yesterday");
-    terminal.wait_for("   ! ");
-    terminal.wait_for_prompt();
-    terminal.answer(&best_target(&practice));
-    terminal.wait_for("Take production away from its users");
-    terminal.wait_for_prompt();
-    terminal.answer("main");
-    terminal.wait_for("Overwrite production's data directory");
-    terminal.wait_for_prompt();
-    terminal.answer("main");
-    terminal.wait_for("Type a way on");
-    terminal.wait_for_prompt();
-    terminal.answer("promote");
-    terminal.wait_for("Make it final");
-    terminal.wait_for_prompt();
-    terminal.answer("main");
-    terminal.wait_for("Give production back to its users");
-    terminal.wait_for_prompt();
+    terminal
+}
+
+/// Leads it from the moment to the end, which is perfect.
+fn led_to_the_score(terminal: &mut Terminal, practice: &std::path::Path, moment: &str) -> String {
+    let asked = [
+        (moment, "Take production away from its users"),
+        ("main", "Overwrite production's data directory"),
+        ("main", "Type a way on"),
+        ("promote", "Make it final"),
+        ("main", "Give production back to its users"),
+    ];
+    for (answer, next) in asked {
+        terminal.answer(answer);
+        terminal.wait_for(next);
+        terminal.wait_for_prompt();
+    }
     terminal.answer("main");
     assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
     let all = terminal.all();
     assert!(all.contains("Rows lost         0 of ") && all.contains("Rows left         0 committed"), "{all}");
     assert!(all.contains("practice cluster ended and removed"), "{all}");
     assert!(!practice.exists());
-    let left = lab::processes_naming(&practice);
+    let left = lab::processes_naming(practice);
     assert!(left.is_empty(), "{left:?}");
+    all
+}
+
+#[test]
+fn a_rehearsed_incident_is_led_from_the_page_to_a_perfect_score() {
+    let lab = lab::copy();
+    let practice = lab.home().join("incident");
+    let mut terminal = at_the_page(&lab, &practice, "deleted-rows");
+    // What is no moment is asked again, and stops nothing.
+    terminal.answer("yesterday");
+    terminal.wait_for("   ! ");
+    terminal.wait_for_prompt();
+    let moment = best_target(&practice);
+    led_to_the_score(&mut terminal, &practice, &moment);
     let kept = fs::read_dir(lab.home()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
     let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert!(fs::read_to_string(&kept[0]).unwrap().contains("Recover production to a moment, in place"));
+}
+
+#[test]
+fn a_rehearsed_loss_of_the_data_directory_is_led_to_all_that_is_archived() {
+    let lab = lab::copy();
+    let practice = lab.home().join("incident");
+    let mut terminal = at_the_page(&lab, &practice, "lost-data-directory");
+    assert!(terminal.all().contains("latest: all that is in the repositories"), "{}", terminal.all());
+    led_to_the_score(&mut terminal, &practice, "latest");
 }
 
 #[test]
