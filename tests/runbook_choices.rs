@@ -155,3 +155,22 @@ fn after_every_choice_a_gate_of_its_own_stands_before_what_is_destroyed() {
     let gist = "no gate between choice 'give-up' of 'inspect' and the destructive step 'put-back' is due then";
     only_finds(gate, &other, &[gist, "but step 'since-kept' may be skipped when it is not"]);
 }
+
+/// Who reads a hold has to know what each answer does there, and before the promotion that another way is open.
+#[test]
+fn every_hold_behind_the_look_says_what_its_answers_do() {
+    let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "pitr-in-place").unwrap();
+    let runbook = lint(text, &VOCABULARY).unwrap();
+    let at = |name: &str| runbook.steps.iter().position(|step| step.id.as_str() == name).unwrap();
+    let held = |from: &str| runbook.steps[at(from)..].iter().filter(|step| step.hold).collect::<Vec<_>>();
+    let all = held("inspect");
+    assert!(all.len() > 14, "{}", all.len());
+    for step in &all {
+        for answer in ["'done'", "'abort'"] {
+            assert!(step.failure.contains(answer), "{answer} is not told in '{}': {}", step.id, step.failure);
+        }
+    }
+    let open = |step: &&lifeboat::planning::runbook::RunbookStep| step.failure.contains("another way at 'inspect'");
+    let before: Vec<&str> = all.iter().filter(|step| open(step)).map(|step| step.id.as_str()).collect();
+    assert_eq!(before, ["history-free", "still"]);
+}

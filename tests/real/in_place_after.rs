@@ -14,7 +14,12 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn subscriptions_stay_off_until_the_gate_and_go_on_exactly_as_they_were() {
-    let lab = in_place::practice();
+    let lab = lab::running();
+    // In the files of the backup: a library that production preloads, and that nothing preloads before the gate.
+    lab.sql("ALTER SYSTEM SET shared_preload_libraries = 'auto_explain'");
+    lab.stop();
+    lab.start();
+    in_place::backup(&lab);
     let publisher = Publisher::start(&lab);
     publisher.sql("CREATE TABLE fed (n integer PRIMARY KEY)");
     publisher.sql("CREATE PUBLICATION feed FOR TABLE fed");
@@ -36,6 +41,7 @@ fn subscriptions_stay_off_until_the_gate_and_go_on_exactly_as_they_were() {
 
     let mut recovery = Recovery::begin(&lab, &[], &["-p", &before(early)]);
     recovery.comes_to(&Way::Decision);
+    assert_eq!(recovery.value("seen.libraries"), "auto_explain");
     publisher.sql("INSERT INTO fed VALUES (3)");
     assert!(publisher.nobody_is_connected(), "at the pause");
 
@@ -84,6 +90,7 @@ fn subscriptions_stay_off_until_the_gate_and_go_on_exactly_as_they_were() {
     assert_eq!(rows(&lab.sql(FED)), "1 3", "what was confirmed behind the target is not sent again");
     let enabled = "SELECT string_agg(concat(subname, ' ', subenabled), ', ' ORDER BY subname) FROM pg_subscription";
     assert_eq!(lab.sql(enabled), "feed t, idle f");
+    assert_eq!(lab.sql("SHOW shared_preload_libraries"), "auto_explain");
     recovery.assert_nothing_destroyed_twice();
     recovery.assert_transcript();
 }
@@ -97,10 +104,14 @@ fn what_somebody_wrote_after_the_cluster_was_kept_is_told_before_it_is_overwritt
     // The copy is made, and the cluster itself still lies there: somebody starts it, as a manager would.
     lab.start();
     lab.sql("INSERT INTO marks VALUES ('meanwhile')");
+    let segment = lab.sql("SELECT pg_walfile_name(pg_current_wal_lsn())");
+    lab.wait_archived();
     lab.stop();
     recovery.comes_to(&Way::Held("left-alone".to_owned()));
     let reasons = recovery.reasons();
-    assert!(reasons.contains("accepted writes") && reasons.contains("'shut down', timeline 1"), "{reasons}");
+    for words in ["accepted writes", "'shut down', timeline 1", &format!("gave the segments {segment} to")] {
+        assert!(reasons.contains(words), "'{words}' is not in: {reasons}");
+    }
     assert!(told_of_hold(&recovery).contains("'abort' leaves everything as it is"));
 
     recovery.decide(&["give-up"]);
@@ -132,6 +143,7 @@ fn still_off(lab: &Lab, publisher: &Publisher) {
     assert_eq!(in_place::ask(lab, "SELECT pg_is_in_recovery()"), "f");
     let workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%'";
     assert_eq!(in_place::ask(lab, workers), "0");
+    assert_eq!(in_place::ask(lab, "SHOW shared_preload_libraries"), "");
     assert!(publisher.nobody_is_connected());
     assert_eq!(rows(&in_place::ask(lab, FED)), "1");
 }

@@ -496,16 +496,64 @@ fn a_rehearsal_that_is_left_stays_and_can_be_gone_on_with_and_ended() {
     assert!(left.is_empty() && !practice.exists(), "{left:?}");
 }
 
+/// A rehearsal of this accident without a console, at the question for the moment.
+fn at_the_page(lab: &Lab, practice: &std::path::Path, scenario: &str) -> Terminal {
+    let directory = practice.to_str().unwrap();
+    let arguments = ["rehearse", "--plain", "--directory", directory, "--seed", "3", "--scenario", scenario];
+    let terminal = Terminal::start(lab, &arguments);
+    terminal.wait_for("] ready");
+    terminal.wait_for("To which moment?");
+    assert!(terminal.all().contains("PAGE  shop, production"), "{}", terminal.all());
+    terminal.wait_for_prompt();
+    terminal
+}
+
+/// Leads it from the moment to the end, which is perfect.
+fn led_to_the_score(terminal: &mut Terminal, practice: &std::path::Path, moment: &str) {
+    let asked = [
+        (moment, "Take production away from its users"),
+        ("main", "Overwrite production's data directory"),
+        ("main", "Type a way on"),
+        ("promote", "Make it final"),
+        ("main", "Give production back to its users"),
+    ];
+    for (answer, next) in asked {
+        terminal.answer(answer);
+        terminal.wait_for(next);
+        terminal.wait_for_prompt();
+    }
+    terminal.answer("main");
+    assert_eq!(terminal.wait_end(), 0, "{}", terminal.all());
+    let all = terminal.all();
+    assert!(all.contains("Rows lost         0 of ") && all.contains("Rows left         0 committed"), "{all}");
+    assert!(all.contains("practice cluster ended and removed"), "{all}");
+    assert!(!practice.exists());
+    let left = lab::processes_naming(practice);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_rehearsed_loss_of_the_data_directory_is_led_to_all_that_is_archived() {
+    let lab = lab::copy();
+    let practice = lab.home().join("incident");
+    let mut terminal = at_the_page(&lab, &practice, "lost-data-directory");
+    assert!(terminal.all().contains("latest: all that is in the repositories"), "{}", terminal.all());
+    // What is no moment is asked again, and stops nothing.
+    terminal.answer("neverday");
+    terminal.wait_for("   ! ");
+    terminal.wait_for_prompt();
+    led_to_the_score(&mut terminal, &practice, "latest");
+    let kept = fs::read_dir(lab.home()).unwrap().filter_map(Result::ok).map(|entry| entry.path());
+    let kept: Vec<PathBuf> = kept.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert!(fs::read_to_string(&kept[0]).unwrap().contains("Recover production to a moment, in place"));
+}
+
 #[test]
 fn a_rehearsed_incident_without_a_console_that_is_left_at_the_page_stays_and_says_how_to_go_on() {
     let lab = lab::copy();
     let practice = lab.home().join("left");
-    let directory = practice.to_str().unwrap();
-    let mut terminal = Terminal::start(&lab, &["rehearse", "--plain", "--directory", directory, "--seed", "3"]);
-    terminal.wait_for("To which moment?");
-    assert!(terminal.all().contains("PAGE  shop, production"), "{}", terminal.all());
-    terminal.wait_for_prompt();
-    // What is no moment is asked again, and stops nothing.
+    let mut terminal = at_the_page(&lab, &practice, "deleted-rows");
     terminal.answer("yesterday");
     terminal.wait_for("   ! ");
     terminal.wait_for_prompt();

@@ -1,6 +1,8 @@
 //! Whether somebody has started the cluster and written into it since the run left it: what is written then is in no copy.
 
 use crate::domain::control_data::ControlData;
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use crate::engine::checks::{CheckError, CheckReport, Input, shown_bytes};
 use crate::engine::postgres::{LiveState, server_is_live};
 use std::path::Path;
@@ -50,6 +52,17 @@ fn control(input: &Input<'_>, directory: &Path) -> Result<Option<ControlData>, C
         }
         Err(source) => Err(CheckError::Io { path, source }),
     }
+}
+
+/// The segments that a server closed which was started on the stopped cluster, and so gave to the archive: the one in which
+/// the stop was (PostgreSQL closes a segment right before its shutdown checkpoint), up to the one it is in now. The cluster as
+/// it was stopped writes others of the same names, which a repository refuses (pgBackRest: \[045]).
+fn closed_since(saved: &ControlData, now: &ControlData) -> Option<(WalSegment, WalSegment)> {
+    let size = SegmentSize::from_bytes(saved.wal_segment_bytes).ok()?;
+    let segment = |lsn: u64| WalSegment::of(Lsn(lsn), size, TimelineId(saved.timeline));
+    let open = now.checkpoint.0 - now.checkpoint.0 % saved.wal_segment_bytes;
+    let is_closed = saved.timeline == now.timeline && saved.checkpoint.0 < open;
+    is_closed.then(|| (segment(saved.checkpoint.0), segment(open - 1)))
 }
 
 /// What is known of the directory.
@@ -103,7 +116,12 @@ impl Seen {
             }
             _ => format!("at the stop it was timeline {}, checkpoint {}", saved.timeline, saved.checkpoint),
         };
-        Found::Written(format!("a server was started on it and accepted writes: {is} ({more}){by}"))
+        let archived = closed_since(saved, now).map_or(String::new(), |(first, last)| {
+            format!(
+                "; it gave the segments {first} to {last} to the archive, which the kept cluster would write again and the repositories would refuse"
+            )
+        });
+        Found::Written(format!("a server was started on it and accepted writes: {is} ({more}){by}{archived}"))
     }
 }
 
@@ -111,7 +129,6 @@ impl Seen {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::domain::lsn::Lsn;
 
     const SAMPLE: &str = include_str!("../../../tests/fixtures/control_data/in-production-15.txt");
 
@@ -147,6 +164,16 @@ mod tests {
         assert!(told(&fresh).unwrap().contains("not started since"));
         let lost = Seen { saved: None, ..stopped() };
         assert!(told(&lost).unwrap().contains("production was lost"));
+    }
+
+    #[test]
+    fn what_was_given_to_the_archive_meanwhile_is_named() {
+        let at = |checkpoint| told(&Seen { now: control("shut down", 1, checkpoint), ..stopped() }).unwrap_err();
+        let two = at("0/B000028");
+        assert!(two.contains("segments 000000010000000000000009 to 00000001000000000000000A to the archive"), "{two}");
+        assert!(!at("0/9000428").contains("archive"), "the segment is open still");
+        let other = told(&Seen { now: control("shut down", 2, "0/B000028"), ..stopped() }).unwrap_err();
+        assert!(!other.contains("archive"), "{other}");
     }
 
     #[test]
