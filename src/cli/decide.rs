@@ -11,6 +11,7 @@ use crate::planning::target::RecoveryTarget;
 use crate::report;
 use anyhow::Context as _;
 use chrono::{Local, Utc};
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -68,7 +69,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let sequence = open.map_or(0, |(_, gate)| gate.sequence);
-    let asked = request(&run, step, sequence, (choice.clone(), values), context.operator(), Via::Request);
+    let zone = context.settings.operator.timezone;
+    let asked = request(&run, step, sequence, (choice.clone(), values), zone, context.operator(), Via::Request);
     let request = match asked {
         Ok(request) => request,
         Err(why) => {
@@ -117,7 +119,8 @@ pub fn typed(text: &str) -> (String, BTreeMap<String, String>) {
     (choice.to_owned(), values)
 }
 
-/// The request for a choice. A target is read here as well, with this host's clock and zone for what is offered instead.
+/// The request for a choice. A target is read here as well, with this host's clock and the operator's zone (the host's
+/// where none is set) for what is offered instead.
 ///
 /// # Errors
 /// Why the target can't be meant.
@@ -126,12 +129,16 @@ pub fn request(
     step: &Step,
     sequence: u64,
     (choice, values): (String, BTreeMap<String, String>),
+    zone: Option<Tz>,
     by: Operator,
     via: Via,
 ) -> Result<Request, String> {
     if let Some(target) = values.get("target") {
-        let read = |exclusive| RecoveryTarget::parse(target, exclusive, Utc::now(), &Local);
-        read(false).map_err(|error| error.to_string())?;
+        let read = match zone {
+            Some(zone) => RecoveryTarget::parse(target, false, Utc::now(), &zone),
+            None => RecoveryTarget::parse(target, false, Utc::now(), &Local),
+        };
+        read.map_err(|error| error.to_string())?;
     }
     let (step, seal) = (step.id.clone(), run.plan.seal);
     Ok(Request::Decide { step, sequence, seal, choice, values, by, via })
