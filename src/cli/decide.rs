@@ -7,10 +7,11 @@ use crate::domain::plan::{Step, StepId, StepKind};
 use crate::domain::run::Run;
 use crate::engine::client::{self, ClientError};
 use crate::planning::machine::Request;
-use crate::planning::target::{RecoveryTarget, understand};
+use crate::planning::target::{RecoveryTarget, TargetError, understand};
 use crate::report;
 use anyhow::Context as _;
-use chrono::{Local, Utc};
+use chrono::{Local, TimeZone, Utc};
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -68,7 +69,8 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let sequence = open.map_or(0, |(_, gate)| gate.sequence);
-    let asked = request(&run, step, sequence, (choice.clone(), values), context.operator(), Via::Request);
+    let zone = context.settings.operator.timezone;
+    let asked = request(&run, step, sequence, (choice.clone(), values), zone, context.operator(), Via::Request);
     let request = match asked {
         Ok(request) => request,
         Err(why) => {
@@ -117,8 +119,8 @@ pub fn typed(text: &str) -> (String, BTreeMap<String, String>) {
     (choice.to_owned(), values)
 }
 
-/// The request for a choice. A target is read here as well, with this host's clock and zone: a moment seen from now is
-/// sent as what it means.
+/// The request for a choice. A target is read here as well, with this host's clock and the operator's zone (the host's
+/// where none is set): a moment seen from now is sent as what it means, and what is ambiguous is refused with its readings.
 ///
 /// # Errors
 /// Why the target can't be meant.
@@ -127,18 +129,27 @@ pub fn request(
     step: &Step,
     sequence: u64,
     (choice, mut values): (String, BTreeMap<String, String>),
+    zone: Option<Tz>,
     by: Operator,
     via: Via,
 ) -> Result<Request, String> {
     if let Some(target) = values.get_mut("target") {
-        let understood = understand(target, false, Utc::now(), &Local).and_then(|found| found.said(target, &Local));
-        let understood = understood.map_err(|error| error.to_string())?;
-        if RecoveryTarget::parse(target, false, Utc::now(), &Local).is_err() {
-            *target = understood.given();
-        }
+        let meant = match zone {
+            Some(zone) => meant(target, &zone),
+            None => meant(target, &Local),
+        };
+        *target = meant.map_err(|error| error.to_string())?;
     }
     let (step, seal) = (step.id.clone(), run.plan.seal);
     Ok(Request::Decide { step, sequence, seal, choice, values, by, via })
+}
+
+/// A target as it is sent: what is absolute as it was typed, a moment seen from now as what it means.
+fn meant<Z: TimeZone>(target: &str, zone: &Z) -> Result<String, TargetError> {
+    let now = Utc::now();
+    let understood = understand(target, false, now, zone).and_then(|found| found.said(target, zone))?;
+    let is_absolute = RecoveryTarget::parse(target, false, now, zone).is_ok();
+    Ok(if is_absolute { target.to_owned() } else { understood.given() })
 }
 
 #[cfg(test)]

@@ -222,7 +222,8 @@ impl Follow<'_> {
         };
         let step = decision.ok_or_else(|| format!("'{}' is no way on here", clean(word)))?;
         let sequence = run.open_decision().map_or(0, |(_, gate)| gate.sequence);
-        super::decide::request(run, step, sequence, super::decide::typed(typed), by, Via::Terminal)
+        let zone = self.context.settings.operator.timezone;
+        super::decide::request(run, step, sequence, super::decide::typed(typed), zone, by, Via::Terminal)
     }
 
     /// Answers an open gate, or says why the run waits: then with the exit status.

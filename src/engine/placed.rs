@@ -1,12 +1,11 @@
-//! The backup set for a transaction: the inventory can't say which sets ended before it, the WAL can.
+//! The backup set for a transaction or a restore point: the inventory can't say which sets ended before it, the WAL can.
 //!
-//! pgBackRest takes the newest set for such a target, and where the transaction ended before that one recovery fails at its
-//! very end. Here the end of the transaction is looked for in the WAL, and the newest set before it is taken.
+//! pgBackRest takes the newest set for such a target, and where that ended behind it recovery fails at its very end. Here
+//! the place is looked for in the WAL, and the newest set before it is taken.
 
 use crate::domain::inventory::{RepositoryKey, Stanza};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
-use crate::domain::wal_marks::TransactionEnd;
 use crate::engine::moments::{Moments, MomentsError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::postgres::PostgresPrograms;
@@ -32,7 +31,7 @@ pub struct WalAtHand<'a> {
     pub below: &'a Path,
 }
 
-/// As [`selection::choose`]; for a transaction whose set is not named it is found by the WAL.
+/// As [`selection::choose`]; for a transaction or a restore point whose set is not named it is found by the WAL.
 ///
 /// # Errors
 /// [`Refusal`]; where the WAL does not tell either, [`Refusal::NeedsSet`] with the reason.
@@ -41,40 +40,51 @@ pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories, at_hand: &Wal
         Err(refusal) => refusal,
         chosen => return chosen,
     };
-    let (RecoveryTarget::Xid { xid, exclusive }, Refusal::NeedsSet { target, sets, .. }) = (&wish.target, &refusal)
-    else {
-        return Err(refusal);
+    let Refusal::NeedsSet { target, sets, .. } = &refusal else { return Err(refusal) };
+    let wanted: Vec<Place> = sets.iter().map(|(place, _)| *place).collect();
+    let found = match &wish.target {
+        RecoveryTarget::Xid { xid, .. } => transaction(stanza, wish, &wanted, *xid, at_hand),
+        RecoveryTarget::Name { name } => restore_point(stanza, wish, &wanted, name, at_hand),
+        _ => return Err(refusal),
     };
-    let end = match found(stanza, wish, sets.iter().map(|(place, _)| *place), *xid, at_hand) {
-        Ok(end) => end,
+    let found = match found {
+        Ok(found) => found,
         Err(why) => {
             return Err(Refusal::NeedsSet { target: target.clone(), sets: sets.clone(), looked: Some(why) });
         }
     };
     // its place is known now: the choice is that for a position
-    let placed = RecoveryTarget::Lsn { lsn: end.start, exclusive: *exclusive };
+    let placed = RecoveryTarget::Lsn { lsn: found.at, exclusive: wish.target.is_exclusive() };
     let choice = selection::choose(stanza, &Wish { target: placed, ..wish.clone() }, histories)?;
-    let ended = end.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let warnings = choice.warnings.into_iter().chain(found.warning).collect();
     Ok(Choice {
-        reason: format!("transaction {xid} ended at {ended}; {}", choice.reason),
+        reason: format!("{}; {}", found.words, choice.reason),
         pgbackrest: selection::pgbackrest_choice(stanza, wish.repository, &wish.target),
+        warnings,
         ..choice
     })
 }
 
-/// The end of the transaction. The sets come newest first: mostly it is behind the newest whose first transaction is not a
+/// What was looked for.
+struct Found {
+    at: Lsn,
+    words: String,
+    warning: Option<String>,
+}
+
+/// The end of a transaction. The sets come newest first: mostly it is behind the newest whose first transaction is not a
 /// later one.
-fn found(
+fn transaction(
     stanza: &Stanza,
     wish: &Wish,
-    sets: impl Iterator<Item = Place>,
+    sets: &[Place],
     xid: u32,
     at_hand: &WalAtHand<'_>,
-) -> Result<TransactionEnd, String> {
+) -> Result<Found, String> {
     let mut said = "no set tells where its WAL ends".to_owned();
     for place in sets {
-        let Some(floor) = floor(stanza, place) else { continue };
-        let mut moments = match open(stanza, wish, place, floor, at_hand) {
+        let Some(floor) = floor(stanza, *place) else { continue };
+        let mut moments = match open(stanza, wish, *place, floor, at_hand) {
             Ok(moments) => moments,
             Err(why) => {
                 said = why;
@@ -87,7 +97,11 @@ fn found(
             _ => moments.find_xid(xid, moments.range()).map(Some),
         });
         match looked {
-            Ok(Some(end)) => return Ok(end),
+            Ok(Some(end)) => {
+                let ended = end.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+                let words = format!("transaction {xid} ended at {ended}");
+                return Ok(Found { at: end.start, words, warning: None });
+            }
             Ok(None) => {
                 said = format!("transaction {xid} has a lower number than those after {place}");
             }
@@ -95,6 +109,33 @@ fn found(
             Err(error @ MomentsError::NotFound { gap: None, .. }) => return Err(error.to_string()),
             Err(error) => said = error.to_string(),
         }
+    }
+    Err(said)
+}
+
+/// The newest restore point of a name: behind the newest set first, then between each older one and the one after it.
+fn restore_point(
+    stanza: &Stanza,
+    wish: &Wish,
+    sets: &[Place],
+    name: &str,
+    at_hand: &WalAtHand<'_>,
+) -> Result<Found, String> {
+    let mut said = "no set tells where its WAL ends".to_owned();
+    let mut until = Lsn(u64::MAX);
+    for place in sets {
+        let Some(floor) = floor(stanza, *place).filter(|floor| *floor < until) else { continue };
+        let looked = open(stanza, wish, *place, floor, at_hand)
+            .and_then(|mut moments| moments.find_restore_point(name, floor..until).map_err(|error| error.to_string()));
+        match looked {
+            Ok(point) => {
+                let words = format!("restore point '{}' lies at {}", point.name, point.start);
+                let warning = Some("an earlier restore point of the same name is reached with an older set only: name it with -p set=…".to_owned());
+                return Ok(Found { at: point.start, words, warning });
+            }
+            Err(why) => said = why,
+        }
+        until = floor;
     }
     Err(said)
 }

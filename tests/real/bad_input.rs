@@ -72,7 +72,11 @@ fn wishes_that_cannot_come_true_are_refused_before_anything_is_made() {
         ),
         (
             vec!["target=xid:7"],
-            vec!["pgBackRest would blindly take the newest: name a set that ended before it", newest],
+            vec![
+                "pgBackRest would blindly take the newest (looked for in the WAL",
+                "name a set that ended before it",
+                newest,
+            ],
         ),
         (vec!["target=name:nosuch"], vec!["nothing in the inventory says which set comes before name nosuch"]),
         (vec!["target=latest", "exclusive=true"], vec!["exclusive does not go with latest"]),

@@ -80,16 +80,21 @@ fn a_target_that_cannot_be_reached_is_refused_while_production_runs() {
 /// Its place is found in the WAL, in production's own directory as well.
 fn a_transaction_gets_the_newest_set_before_it(lab: &Lab, set: &str) {
     let mark = || lab.sql("INSERT INTO marks VALUES ('numbered') RETURNING pg_current_xact_id()");
-    let planned = |xid: &str| -> String {
-        let output = lab.run_lifeboat(&["plan", "pitr-in-place", "--json", "-p", &format!("target=xid:{xid}")]);
+    let plan_of = |target: &str| -> String {
+        let wish = ["plan", "pitr-in-place", "--json", "-p", target, "-p", "exclusive=false"];
+        let output = lab.run_lifeboat(&wish);
         let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
         plan["parameters"]["set"].as_str().unwrap_or_else(|| panic!("{plan}")).to_owned()
     };
+    let planned = |xid: &str| plan_of(&format!("target=xid:{xid}"));
     let before = mark();
+    lab.sql("SELECT pg_create_restore_point('before')");
     in_place::backup(lab);
     let behind = mark();
+    lab.sql("SELECT pg_create_restore_point('behind')");
     let newest = newest_set(lab);
-    assert_eq!((planned(&before), planned(&behind)), (set.to_owned(), newest));
+    assert_eq!((planned(&before), planned(&behind)), (set.to_owned(), newest.clone()));
+    assert_eq!((plan_of("target=name:before"), plan_of("target=name:behind")), (set.to_owned(), newest));
 }
 
 fn newest_set(lab: &Lab) -> String {

@@ -2,9 +2,10 @@
 
 use crate::domain::inventory::BackupSet;
 use crate::domain::text::clean;
-use crate::engine::checks::{CheckError, CheckReport, Input, coverage, set_of, shown_bytes, wrong};
+use crate::engine::checks::{CheckError, CheckReport, Input, coverage, existing, set_of, shown_bytes, wrong};
 use crate::engine::kept::{self, SetToRestore};
-use crate::planning::keeping::{KeepOption, KeepPlan, Keeping, RestoreKind, Speeds, keep_plan};
+use crate::planning::keeping::{KeepOption, KeepPlan, Keeping, PartFacts, RestoreKind, Speeds, keep_plan};
+use rustix::fs::Access;
 use std::path::{Path, PathBuf};
 
 /// The argument that leaves the choice to the plan.
@@ -24,6 +25,8 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
         _ => Some(input.path("kept")?.to_owned()),
     };
     let keeping = match how {
+        // whoever names a place means it
+        RECOMMENDED if elsewhere.is_some() => Some(Keeping::CopyElsewhere),
         RECOMMENDED => None,
         word => Some(Keeping::of_word(word).ok_or_else(|| {
             wrong("how", word, "a way to keep is needed: best, rename, reflink, copy, elsewhere, standby or none")
@@ -55,6 +58,9 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
     let place = elsewhere.as_ref().map(|folder| folder.join(format!("kept-{run}")));
     let facts =
         kept::survey(run, data, &set, place.as_deref()).map_err(|error| CheckError::NotThere(error.to_string()))?;
+    if let Some(place) = &place {
+        usable(place, &facts.parts, &mut report);
+    }
     let bytes: u64 = facts.parts.iter().map(|part| part.bytes).sum();
     choose(&keep_plan(&facts, &Speeds::default()), keeping, bytes, &mut report);
     match keeping {
@@ -66,6 +72,24 @@ pub(super) fn room_to_keep(input: &Input<'_>) -> Result<CheckReport, CheckError>
         _ => {}
     }
     Ok(report)
+}
+
+/// Whether a copy can be made there: seen now, not when production is stopped.
+fn usable(place: &Path, parts: &[PartFacts], report: &mut CheckReport) {
+    let shown = place.parent().unwrap_or(place).display();
+    let real = existing(place).canonicalize().unwrap_or_else(|_| place.to_owned());
+    if let Some(part) = parts.iter().find(|part| real.starts_with(&part.from)) {
+        report.bad(
+            format!("{shown} lies inside of what is to be kept ({})", part.from.display()),
+            "Name a directory outside of the cluster and its tablespaces, best on another file system.",
+        );
+    }
+    if rustix::fs::access(&real, Access::WRITE_OK | Access::EXEC_OK).is_err() || !real.is_dir() {
+        report.bad(
+            format!("{shown} can't be made or written to by this user: {} is in the way", real.display()),
+            "Make the directory for the owner of the data directory (0700), or name another.",
+        );
+    }
 }
 
 /// The copy is a standby that only people can reach.
@@ -220,8 +244,9 @@ fn described(option: &KeepOption) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::planning::keeping::{KeepFacts, PartFacts, PartKind, Space};
+    use crate::planning::keeping::{KeepFacts, PartKind, Space};
 
     fn plan(free_bytes: u64, obstacle: Option<&str>) -> KeepPlan {
         let part = PartFacts {
@@ -253,6 +278,38 @@ mod tests {
         assert!(report.captures["way-back"].contains("renaming"));
         let copy = chosen(&plan(5000, None), Some(Keeping::Copy));
         assert_eq!((copy.captures["how"].as_str(), copy.captures["restore"].as_str()), ("copy", "delta"));
+    }
+
+    #[test]
+    fn a_place_that_cant_hold_a_copy_is_told_before_anything_is_stopped() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        let data = home.join("main");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(home.join("file"), "").unwrap();
+        let part = PartFacts {
+            kind: PartKind::Data,
+            from: data.clone(),
+            chest: home.join("main.kept"),
+            bytes: 1,
+            entries: 1,
+            space: Space { file_system: 1, free_bytes: 1 },
+            reflink: false,
+            obstacle: None,
+            in_set: true,
+        };
+        let ask = |place: &str| {
+            let mut report = CheckReport::default();
+            usable(&home.join(place).join("kept-7Q2K"), std::slice::from_ref(&part), &mut report);
+            report.findings.first().map(|finding| finding.what.clone()).unwrap_or_default()
+        };
+        assert_eq!(ask("new/below"), "");
+        assert!(ask("main/kept").contains("inside of what is to be kept"));
+        assert!(ask("file").contains("is in the way"));
+        std::os::unix::fs::symlink(&data, home.join("link")).unwrap();
+        let mut report = CheckReport::default();
+        usable(&home.join("link/kept-7Q2K"), &[part], &mut report);
+        assert!(!report.holds(), "through a link as well");
     }
 
     #[test]
