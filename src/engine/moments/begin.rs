@@ -32,25 +32,32 @@ impl Moments {
     /// Why the WAL can't be read.
     pub fn before_transaction(&mut self, end: &TransactionEnd) -> Result<BeforeTransaction, MomentsError> {
         let at_end = self.neighbours(end.start)?;
-        let from = self.not_begun_before(end.xid, end.start)?;
         let numbers = self.numbers_of(end)?;
-        let first = self.first_record_of_any(&numbers, from..end.start)?;
-        let at_first = match first {
-            Some(first) => self.neighbours(first)?,
-            // it wrote nothing before its end
-            None => at_end.clone(),
-        };
-        if at_first.last_kept == at_end.last_kept {
-            return Ok(BeforeTransaction { moment: at_first, locked: BTreeSet::new(), is_open: false });
+        let kept_end = at_end.last_kept.map_or(self.floor, |kept| kept.end);
+        let snapshot = self.snapshot_before(kept_end)?;
+        // numbers go round: later ones are those within the next 2^31
+        let had_begun = snapshot.is_some_and(|(_, next)| end.xid.wrapping_sub(next) >= 1 << 31);
+        if !had_begun {
+            let from = snapshot.map_or(self.floor, |(at, _)| at);
+            let first = self.first_record_of_any(&numbers, from..end.start)?;
+            let at_first = match first {
+                Some(first) => self.neighbours(first)?,
+                // it wrote nothing before its end
+                None => at_end.clone(),
+            };
+            if at_first.last_kept == at_end.last_kept {
+                return Ok(BeforeTransaction { moment: at_first, locked: BTreeSet::new(), is_open: false });
+            }
         }
+        // a snapshot lists the locks that are held, right before it
+        let from = snapshot.map_or(self.floor, |(at, _)| self.piece(self.piece_of(at)).start);
         let locked = self.locks_of(&numbers, from..end.start)?;
         Ok(BeforeTransaction { moment: at_end, locked, is_open: true })
     }
 
-    /// A place before which a transaction had not begun: the last snapshot of running transactions before `lsn` that knows
-    /// no such number yet (servers log one every 15 s and at each checkpoint; nobody gets a number while one is written),
-    /// or where the range begins.
-    fn not_begun_before(&mut self, xid: u32, lsn: Lsn) -> Result<Lsn, MomentsError> {
+    /// The last snapshot of running transactions before `lsn`, with the first number that nobody had then: servers log one
+    /// every 15 s and at each checkpoint, and nobody gets a number while one is written.
+    fn snapshot_before(&mut self, lsn: Lsn) -> Result<Option<(Lsn, u32)>, MomentsError> {
         let floor = self.floor;
         for number in (self.piece_of(floor)..=self.piece_of(Lsn(lsn.0.saturating_sub(1)))).rev() {
             let piece = self.piece(number);
@@ -59,18 +66,15 @@ impl Moments {
             }
             let mut found = None;
             self.reader.read(piece, &["-r", "Standby"], &mut |record| {
-                // numbers go round: later ones are those within the next 2^31
-                let unknown = next_xid(record.description).is_some_and(|next| xid.wrapping_sub(next) < 1 << 31);
-                if unknown && (floor..lsn).contains(&record.start) {
-                    found = Some(record.start);
-                }
+                let next = next_xid(record.description).filter(|_| (floor..lsn).contains(&record.start));
+                found = next.map(|next| (record.start, next)).or(found);
                 Ok(())
             })?;
-            if let Some(found) = found {
+            if found.is_some() {
                 return Ok(found);
             }
         }
-        Ok(floor)
+        Ok(None)
     }
 
     /// Its own number and those of its first subtransactions, which its end lists.

@@ -134,6 +134,41 @@ fn a_long_transaction_is_found_where_it_ends() {
     }
 }
 
+/// A record of another kind.
+fn other(start: u64, manager: &str, xid: u32, description: &str) -> String {
+    format!("rmgr: {manager} len (rec/tot): 34/    34, tx: {xid}, lsn: {}, prev 0/0, desc: {description}", Lsn(start))
+}
+
+#[test]
+fn a_transaction_is_left_out_from_its_first_record_on_where_nobody_commits_meanwhile() {
+    let base = 9 << 20;
+    let ask = |lines: Vec<String>| {
+        let mut moments = moments(lines, 8 << 20, 10 << 20);
+        let end = moments.find_xid(800, moments.range()).unwrap();
+        moments.before_transaction(&end).unwrap()
+    };
+    let snapshot =
+        |place: u64, next: u32| other(base + place, "Standby", 0, &format!("RUNNING_XACTS nextXid {next} latest"));
+    let lock = |place: u64| other(base + place, "Standby", 800, "LOCK xid 800 db 5 rel 16390 ");
+    let heap = |place: u64, xid: u32| other(base + place, "Heap", xid, "INSERT off 1");
+    let (kept, own) = (line(base + 128, 799, at(1), true), line(base + 512, 800, at(2), true));
+
+    let alone = ask(vec![snapshot(8, 800), kept.clone(), lock(200), heap(256, 800), own.clone()]);
+    assert_eq!((alone.moment.lsn_exclusive, alone.is_open), (Lsn(base + 200), false));
+    assert_eq!(alone.moment.last_kept.map(|end| end.xid), Some(799));
+    // its first subtransaction wrote first
+    let nested = own.replace(" UTC", " UTC; subxacts: 801 802");
+    let nested = ask(vec![snapshot(8, 800), kept.clone(), heap(200, 801), heap(256, 800), nested]);
+    assert_eq!((nested.moment.lsn_exclusive, nested.is_open), (Lsn(base + 200), false));
+    // it was open when the last kept one committed: by its own record, or by a snapshot that knows its number
+    let meanwhile = vec![snapshot(8, 800), lock(64), kept.clone(), heap(256, 800), own.clone()];
+    let known = vec![lock(8), snapshot(64, 801), kept, heap(256, 800), own];
+    for open in [ask(meanwhile), ask(known)] {
+        assert_eq!((open.moment.lsn_exclusive, open.is_open), (Lsn(base + 512), true));
+        assert_eq!(open.locked.iter().map(|lock| lock.relation).collect::<Vec<_>>(), [16390]);
+    }
+}
+
 #[test]
 fn a_clock_that_was_set_back_is_told_and_what_postgresql_does_is_found() {
     // an hour's WAL, a segment a minute; the clock is set back by half an hour in the middle
