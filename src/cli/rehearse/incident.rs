@@ -141,9 +141,12 @@ fn scored(rehearsal: &Rehearsal, practice: &Context, run: &Run, args: &Args) -> 
 
 /// How the moment is found; the settings follow.
 const WHICH_MOMENT: &str = "To find the moment, ask the WAL in another terminal (it changes nothing):
-  lifeboat accident --around '2026-11-22 23:13:04+03'   with the page's time
-It names the transaction and the exact LSN to stop before; that is a moment, too.
-The console asks the same with key 5. Both want  --settings ";
+  lifeboat accident --around '2026-11-22 23:13:04+03' --window 15s
+with the page's time. So narrow, since the shop itself is minutes old: what is
+made and dropped within one window counts as routine. It names the transaction
+and the LSN to stop before; an LSN is a moment, too. The console asks the same
+with key 5. Both want
+  --settings ";
 
 /// What is going to happen, and what the gates want.
 const INTRODUCTION: &str = "
