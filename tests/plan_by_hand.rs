@@ -154,6 +154,7 @@ impl Lab {
             ("production-data-directory", self.path("data")),
             ("archive-id", "15-1".into()),
             ("target-type", "latest".into()),
+            ("state-directory", self.path("state")),
             ("survives-logout", "yes: nobody is logged in".into()),
         ];
         let lists = [

@@ -38,6 +38,7 @@ fn every_key_is_read() {
         [state]
         directory = "/srv/state"
         runtime_directory = "/run/lb"
+        wal_cache = "512MB"
         [drill]
         directory = "../drill"
         probe_sql = """select count(*)
@@ -58,6 +59,8 @@ from orders"""
     assert_eq!(settings.postgres.owner.as_deref(), Some("pg"));
     assert_eq!(settings.state.directory, Some(PathBuf::from("/srv/state")));
     assert_eq!(settings.state.runtime_directory, Some(PathBuf::from("/run/lb")));
+    assert_eq!((settings.state.wal_cache_bytes, parse("").unwrap().state.wal_cache_bytes), (512 << 20, 2 << 30));
+    assert_eq!(parse("[state]\nwal_cache = '0'\n").unwrap().state.wal_cache_bytes, 0);
     assert_eq!(settings.drill.directory, Some(PathBuf::from("/etc/lifeboat/../drill")));
     assert_eq!(settings.drill.probe_sql.as_deref(), Some("select count(*)\nfrom orders"));
     assert_eq!(settings.drill.database, "shop");
@@ -92,6 +95,8 @@ fn a_wrong_type_or_value_is_told_where_it_is() {
         ("[pgbackrest]\nstanza = ['a', 'b']\n", ":2:10: ", "not an array"),
         ("[pgbackrest]\nstanza = \"a\\u0007\"\n", ":2:10: ", "control character"),
         ("drill = 'x'\n", ":1:9: ", "write [drill]"),
+        ("[state]\nwal_cache = '2 gigs'\n", ":2:13: ", "no size; write a whole number with kB, MB, GB or TB"),
+        ("[state]\nwal_cache = '99999999999TB'\n", ":2:13: ", "no size"),
         ("[operator]\ntimezone = 'Europe/Istambul'\n", ":2:12: ", "perhaps Europe/Istanbul"),
         ("[operator]\n# é\ntimezone = 'Mars'\n", ":3:12: ", "not an IANA time zone"),
     ] {

@@ -1,6 +1,7 @@
 //! `lifeboat internal`: the program executed again as one of its own processes. No settings, no change of identity.
 
 mod incident;
+mod names;
 
 use super::Exit;
 use crate::domain::event::RunId;
@@ -73,6 +74,8 @@ enum Helper {
         #[arg(long, value_name = "DIR")]
         production: PathBuf,
     },
+    /// Notes the names of a server's tables.
+    RememberNames(names::Args),
     /// The practice cluster's writer.
     RehearsalWriter {
         /// The practice cluster.
@@ -107,6 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             let lines = replay_limits(&programs, restored, production, &environment)?;
             writeln!(std::io::stdout().lock(), "{}", lines.join("\n"))?;
         }
+        Helper::RememberNames(args) => names::run(args)?,
         Helper::RehearsalWriter { directory } => writer::write(directory)?,
         Helper::Incident(helper) => return incident::run(helper),
     }

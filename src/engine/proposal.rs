@@ -326,6 +326,10 @@ fn texts(
         ("set-stop", set.map(|set| set.stop().to_rfc3339()).unwrap_or_default()),
         ("socket-directory", DrillDirectory::at(directory).socket().display().to_string()),
         ("stanza", subject.stanza.clone()),
+        (
+            "state-directory",
+            paths::state_directory(settings).map(|path| path.display().to_string()).unwrap_or_default(),
+        ),
         // Of the session that proposes: another one that attaches later may say something else.
         ("survives-logout", identity::decide(&identity::read()).survives()),
         (

@@ -103,6 +103,8 @@ fn an_unattended_drill_tells_what_was_proven_and_leaves_nothing_else() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(output.stderr.is_empty(), "{}", text(&output));
 
+    let names = std::fs::read_to_string(lab.layout.state().join("names/main.jsonl")).unwrap();
+    assert!(names.contains("\"name\":\"orders\""), "the names of tables are remembered");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     let drill = drill_of(&answer);
     assert_eq!(drill["run"], status["runs"][0]["run"]);

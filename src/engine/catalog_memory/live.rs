@@ -6,6 +6,7 @@ use crate::engine::ask::{self, Question};
 use crate::engine::catalog_memory::CatalogMemoryError;
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::postgres::{LiveState, PostgresPrograms, server_is_live};
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -176,6 +177,13 @@ pub fn read_catalogs(server: &Server) -> Result<Catalogs, CatalogMemoryError> {
     let mut seen = BTreeSet::new();
     catalogs.relations.retain(|(key, _)| seen.insert(*key));
     Ok(catalogs)
+}
+
+/// The last commit that a restored cluster replayed; `None` where it replayed none since it was started.
+#[must_use]
+pub fn replayed_until(server: &Server) -> Option<DateTime<Utc>> {
+    let query = "SELECT to_json(pg_last_xact_replay_timestamp())";
+    rows(&server.ask("postgres", query).ok()?).ok()?.pop()
 }
 
 impl Row {

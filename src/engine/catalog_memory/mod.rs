@@ -7,7 +7,7 @@
 
 mod live;
 
-pub use live::{Catalogs, Server, read_catalogs};
+pub use live::{Catalogs, Server, read_catalogs, replayed_until};
 
 use crate::domain::catalog_memory::{CatalogMemory, FileKey, Merged, Relation, Unread};
 use crate::engine::ask::AskError;

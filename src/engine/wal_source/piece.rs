@@ -14,7 +14,7 @@ pub(super) const IN_MEMORY_BYTES: u64 = 16 << 20;
 /// What is handed out at a time: it stays in the processor's cache.
 const PIECE_BYTES: usize = 256 << 10;
 /// Buffers that wait to be used again.
-const MOST_SPARE: usize = 2;
+const MOST_SPARE: usize = 3;
 
 /// A segment that can be read from its beginning.
 #[derive(Debug)]

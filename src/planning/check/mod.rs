@@ -55,6 +55,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         "set-stop",
         "socket-directory",
         "stanza",
+        "state-directory",
         "survives-logout",
         "system-identifier",
         "target-discards",
