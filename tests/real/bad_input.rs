@@ -62,6 +62,10 @@ fn wishes_that_cannot_come_true_are_refused_before_anything_is_made() {
             vec!["no backup set can be recovered to time 2020-01-01", newest, "in repo2", "the nearest that works: "],
         ),
         (vec!["target=2026-01-01 00:00:00 CEST"], vec!["'CEST'", "is not an offset; write +HH"]),
+        // Where nobody sees at once what was understood, the offset is said.
+        (vec!["target=02:13"], vec!["'02:13' has no offset. Write which one is meant: ", "+00 (UTC)"]),
+        (vec!["target=today 00:00 CEST"], vec!["'CEST'", "is not an offset; write +HH"]),
+        (vec!["target=ten minutes ago"], vec!["it is written as '10 minutes ago'"]),
         (
             vec!["target=yesterday"],
             vec!["'yesterday' is not a recovery target; write latest, immediate, a time with its offset"],
@@ -102,6 +106,11 @@ fn wishes_that_cannot_come_true_are_refused_before_anything_is_made() {
         lifeboat(&lab, &[&["run", "restore-drill"][..], &APPROVED, &options].concat()).refused(2, &words);
     }
     assert_ne!(first, second);
+    // A moment seen from now stands in the plan as what it means.
+    let told = lifeboat(&lab, &["plan", "restore-drill", "--json", "-p", "target=1 second ago"]);
+    let plan: serde_json::Value = serde_json::from_str(&told.said).unwrap();
+    let target = plan["parameters"]["target"].as_str().unwrap();
+    assert!(target.starts_with("time:20") && target.ends_with("+00"), "{told:?}");
     lifeboat(&lab, &["run", "restore-dril"]).refused(2, &["restore-dril", "restore-drill"]);
     assert_eq!(before, tree(&lab.layout.directory), "something was made");
 }

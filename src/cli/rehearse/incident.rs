@@ -7,7 +7,7 @@ use super::{Context, Exit, Globals};
 use crate::domain::run::Run;
 use crate::engine::postgres::{LiveState, server_is_live};
 use crate::engine::rehearsal::{self, Rehearsal, Scenario, Score};
-use crate::planning::target::RecoveryTarget;
+use crate::planning::target::understand;
 use crate::report::command_text::shell_word;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -101,7 +101,7 @@ fn was_untouched(run: &Run) -> bool {
 fn moment(practice: &Context, args: &Args, interrupted: &Arc<AtomicBool>) -> anyhow::Result<Option<(String, bool)>> {
     let hint = match args.scenario {
         Some(Scenario::LostDataDirectory) => "latest: all that is in the repositories",
-        _ => "2026-11-22 23:13:04+00, an LSN, xid:NUMBER; recovery stops right before it",
+        _ => "2026-11-22 23:13:04+00, 10 minutes ago, an LSN, xid:NUMBER; recovery stops right before it",
     };
     tell(&format!("To which moment? ({hint})\n"))?;
     loop {
@@ -114,9 +114,10 @@ fn moment(practice: &Context, args: &Args, interrupted: &Arc<AtomicBool>) -> any
             None => (typed.trim().to_owned(), true),
         };
         // what has no before is not exclusive either
-        let read = |exclusive| RecoveryTarget::parse(&typed, exclusive, chrono::Utc::now(), &chrono::Local);
-        match read(exclusive).map(|_| exclusive).or_else(|_| read(false).map(|_| false)) {
-            Ok(exclusive) => return Ok(Some((typed, exclusive))),
+        let now = chrono::Utc::now();
+        let read = |exclusive| understand(&typed, exclusive, now, &chrono::Local)?.said(&typed, &chrono::Local);
+        match read(exclusive).map(|found| (found, exclusive)).or_else(|_| read(false).map(|found| (found, false))) {
+            Ok((found, exclusive)) => return Ok(Some((found.given(), exclusive))),
             Err(error) => tell(&format!("   ! {error}\n"))?,
         }
     }
