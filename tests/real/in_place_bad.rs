@@ -218,6 +218,9 @@ fn what_starts_the_server_in_the_middle_is_told_and_nothing_is_overwritten_under
     it.lab.start();
     it.lab.sql("INSERT INTO ledger VALUES (1000)");
     it.go_on(&mut drill);
+    held(&drill, "left-alone", &["accepted writes", "runs on it"]);
+    // Who overwrites it all the same does so under no running server.
+    it.resolve(&mut drill, "left-alone", "done");
     let step = drill.run.held().next().map(|(step, _)| step.id.to_string()).unwrap_or_default();
     let said = said_of(&drill, &step);
     assert!(["ready", "restore"].contains(&step.as_str()) && said.contains("postmaster.pid"), "{step}: {said}");
