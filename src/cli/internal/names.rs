@@ -24,7 +24,7 @@ pub(super) struct Args {
     postgres_bin: PathBuf,
     /// The directory of the server's socket.
     #[arg(long, value_name = "DIR")]
-    socket_directory: String,
+    socket_directory: PathBuf,
     /// Its port.
     #[arg(long)]
     port: u16,
