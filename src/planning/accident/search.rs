@@ -138,7 +138,8 @@ impl Move {
         if self.is_truncate && self.created.len() == self.removed.len() {
             return self.removed.iter().copied().zip(self.created.iter().copied()).collect();
         }
-        if !self.is_rewrite {
+        // The rewrite of an empty table looks like a drop: going back, the new table's name tells.
+        if !self.is_rewrite && !is_back {
             return Vec::new();
         }
         let is_table = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Table);
