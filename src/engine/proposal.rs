@@ -192,7 +192,7 @@ pub fn propose(
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
-    let outlook = outlook::of(settings, runbook, &subject.stanza, &target, choice.timeline);
+    let outlook = outlook::of(settings, runbook, &subject.stanza, target, choice.timeline);
     known_texts.extend(outlook.clone().unwrap_or_default().facts());
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {
