@@ -107,6 +107,9 @@ fn a_restore_that_only_says_it_was_done_is_found_out() {
     // It ends with 0, and PostgreSQL with FATAL.
     liar.says("open");
     back(&it, &mut drill);
+    // What lies there by now is nobody's leftover, and is named before it is overwritten.
+    held(&drill, "left-alone", &["another cluster lies there"]);
+    it.resolve(&mut drill, "left-alone", "done");
     held(&drill, "look", &["has invalid permissions"]);
     fs::set_permissions(&production, fs::Permissions::from_mode(0o700)).unwrap();
     it.again(&mut drill, "look");
