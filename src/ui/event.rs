@@ -51,7 +51,7 @@ pub enum Reply {
     /// The runbooks.
     Runbooks(Result<Vec<RunbookCard>, String>),
     /// A plan, by its ticket.
-    Proposal(u64, Result<Proposal, String>),
+    Proposal(u64, Result<Box<Proposal>, String>),
     /// A run has begun, or why it has not.
     Begun(Result<RunId, String>),
     /// The runs on this host, the newest first.

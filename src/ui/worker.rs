@@ -81,7 +81,9 @@ impl Worker {
             Action::LeaveAccident => self.leave_accident(),
             Action::LoadRunbooks => self.ask(read::runbooks),
             Action::Propose { ticket, runbook, given } => {
-                self.ask(move |settings| Reply::Proposal(ticket, read::propose(settings, &runbook, &given)));
+                self.ask(move |settings| {
+                    Reply::Proposal(ticket, read::propose(settings, &runbook, &given).map(Box::new))
+                });
             }
             Action::Begin(proposal) => {
                 let seats = Arc::clone(&self.seats);

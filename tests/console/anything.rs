@@ -52,7 +52,7 @@ fn answer(model: &mut Model, number: u8) -> Vec<Action> {
         3 => Reply::Inventory(Err("no".into()), LastDrills::new()),
         4 => Reply::Ground("main".into(), ground()),
         5 => Reply::Runbooks(Ok(runbooks())),
-        6 => Reply::Proposal(ticket, Ok(proposal())),
+        6 => Reply::Proposal(ticket, Ok(Box::new(proposal()))),
         7 => Reply::Proposal(ticket, Err("no plan".into())),
         8 => Reply::Begun(Ok(id())),
         9 => Reply::Runs(Ok(vec![open_card(), ended_card()])),

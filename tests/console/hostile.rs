@@ -118,7 +118,7 @@ fn plans_runs_gates_and_outputs() {
         spoil(&mut proposal.plan);
         proposal.choice.reason = hostile();
         let ticket = model.plan.ticket;
-        reply(&mut model, Reply::Proposal(ticket, Ok(proposal)));
+        reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal))));
         assert_harmless(&model, "plan");
         press(&mut model, &["Tab", "End"]);
         assert_harmless(&model, "the plan's end");

@@ -40,7 +40,7 @@ fn at(place: Place) -> Model {
     press(&mut model, way);
     if place == Place::Plan {
         let ticket = model.plan.ticket;
-        reply(&mut model, Reply::Proposal(ticket, Ok(proposal())));
+        reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal()))));
     }
     model
 }

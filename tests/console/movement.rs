@@ -29,7 +29,7 @@ fn two_keys_lead_from_the_first_screen_into_a_drill() {
     assert_eq!((asked["stanza"].as_str(), asked["repository"].as_str()), ("main", "1"));
     let ticket = model.plan.ticket;
     assert!(press(&mut model, &["b"]).is_empty(), "nothing begins before the plan is there");
-    reply(&mut model, Reply::Proposal(ticket, Ok(proposal())));
+    reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal()))));
     let begun = press(&mut model, &["b"]);
     assert!(matches!(&begun[..], [Action::Begin(begun)] if begun.run == id()), "{begun:?}");
     assert!(press(&mut model, &["b"]).is_empty(), "once");
@@ -44,7 +44,7 @@ fn an_answer_to_an_earlier_question_is_not_the_plan() {
     press(&mut model, &["d"]);
     let old = model.plan.ticket;
     press(&mut model, &["r"]);
-    reply(&mut model, Reply::Proposal(old, Ok(proposal())));
+    reply(&mut model, Reply::Proposal(old, Ok(Box::new(proposal()))));
     assert!(model.plan.proposal.is_none());
     assert!(press(&mut model, &["b"]).is_empty());
 }

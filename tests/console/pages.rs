@@ -134,7 +134,7 @@ fn a_plan() {
         let mut model = filled(size, depth);
         press(&mut model, &["d"]);
         let ticket = model.plan.ticket;
-        reply(&mut model, Reply::Proposal(ticket, Ok(proposal())));
+        reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal()))));
         model
     });
 }

@@ -38,7 +38,7 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
         }
         Reply::Proposal(ticket, found) if ticket == model.plan.ticket => {
             model.plan.is_asking = false;
-            (model.plan.proposal, model.plan.problem) = split(found);
+            (model.plan.proposal, model.plan.problem) = split(found.map(|found| *found));
         }
         // Of a question that was put otherwise since.
         Reply::Proposal(..) => {}
