@@ -5,18 +5,21 @@ use super::terminal::Letters;
 use super::{Context, Exit};
 use crate::domain::text::clean;
 use crate::domain::wal::TimelineId;
-use crate::engine::accident::{News, Place, Progress, Request, investigate, window_around};
+use crate::engine::accident::{Found, News, Place, Progress, Request, investigate};
 use crate::engine::clock;
+use crate::planning::accident::Question;
 use crate::planning::parameters::duration_seconds;
 use crate::report::accident::{Shown, text};
 use anyhow::{Context as _, anyhow};
+use chrono::TimeZone;
+use chrono_tz::Tz;
 use std::io::{IsTerminal as _, Write};
 use std::path::PathBuf;
 
 /// Which WAL, and when.
 #[derive(Debug, clap::Args)]
 pub struct Around {
-    /// About when it happened, with an offset: '2026-11-22 02:13:00+03'.
+    /// About when it happened: '2026-11-22 02:13:00+03', '02:13' (the last one here), '10 minutes ago'.
     #[arg(long, value_name = "WHEN")]
     around: String,
     /// How long before and after that is looked at, as 15m or 1h30m.
@@ -54,7 +57,8 @@ pub struct Args {
 /// # Errors
 /// When the time can't be read or there is no WAL, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let request = Request { table: args.table.clone(), ..request(&args.around)? };
+    let zone = context.settings.operator.timezone;
+    let request = Request { table: args.table.clone(), ..request(&args.around, zone)? };
     let cancel = cancel::on_signals()?;
     let found = investigate(&Place::of(&context.settings)?, &request, &cancel, &mut show_progress);
     clear_progress();
@@ -62,24 +66,36 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let text = if args.json {
         serde_json::to_string_pretty(&found.answer)? + "\n"
     } else {
-        let (place, now) = (clean(&found.place), clock::now());
-        let shown = Shown {
-            zone: now.offset(),
-            server_zone: found.server_zone,
-            place: &place,
-            directory: found.directory.as_deref(),
+        let words = match zone {
+            Some(zone) => words(&found, &zone),
+            None => words(&found, &chrono::Local),
         };
-        Letters::of(context).show(&text(&found.answer, &shown))
+        Letters::of(context).show(&words)
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("writing the answer")?;
     Ok(if cancel.is_set() { Exit::Aborted } else { Exit::Done })
 }
 
-/// What a person asks, without a table.
-pub(super) fn request(args: &Around) -> anyhow::Result<Request> {
+/// The answer for a person, with times in their zone.
+fn words<Z: TimeZone>(found: &Found, zone: &Z) -> String
+where
+    Z::Offset: std::fmt::Display,
+{
+    let place = clean(&found.place);
+    let shown = Shown { zone, server_zone: found.server_zone, place: &place, directory: found.directory.as_deref() };
+    text(&found.answer, &shown)
+}
+
+/// What a person asks, without a table. A time of day is the operator's, or the host's where no zone is set.
+pub(super) fn request(args: &Around, zone: Option<Tz>) -> anyhow::Result<Request> {
     let seconds =
         duration_seconds(&args.window).map_err(|error| anyhow!("--window {}: {error}", clean(&args.window)))?;
-    let window = window_around(&args.around, seconds, clock::now()).map_err(|error| anyhow!("--around: {error}"))?;
+    let (now, text) = (clock::now().to_utc(), &args.around);
+    let question = match zone {
+        Some(zone) => Question::about(text, seconds, now, &zone),
+        None => Question::about(text, seconds, now, &chrono::Local),
+    };
+    let window = question.and_then(|question| question.window()).map_err(|error| anyhow!("--around: {error}"))?;
     Ok(Request {
         timeline: args.timeline.map(TimelineId),
         wal_directory: args.wal_directory.clone(),

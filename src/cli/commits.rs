@@ -40,7 +40,7 @@ struct Line {
 /// # Errors
 /// When the time can't be read or there is no WAL, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
-    let request = accident::request(&args.around)?;
+    let request = accident::request(&args.around, context.settings.operator.timezone)?;
     let cancel = cancel::on_signals()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut written = Ok(());

@@ -16,6 +16,6 @@ pub use archive::ArchiveSource;
 pub use catalog::{CatalogError, LiveCatalog};
 pub use directory::DirectorySource;
 pub use request::{AccidentError, Found, Place, Request, investigate, list_commits};
-pub use scan::{News, Progress, Tell, commits, find, window_around};
+pub use scan::{News, Progress, Tell, commits, find};
 pub use source::{SegmentSource, SourceError};
 pub use thrown_away::{Limits, Weighed, thrown_away};

@@ -5,7 +5,6 @@ use crate::domain::wal_reader::WalStream;
 use crate::engine::accident::source::{SegmentSource, SourceError};
 use crate::engine::accident::window;
 use crate::planning::accident::{Answer, Committed, Coverage, Names, Notice, Search, Transactions, Window};
-use crate::planning::target::RecoveryTarget;
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
@@ -228,19 +227,4 @@ impl Reading {
         }
         self.coverage
     }
-}
-
-/// The moment that a person typed, as the middle of a window of `seconds` to each side.
-///
-/// # Errors
-/// In words, when it is no time, or a time without its offset.
-pub fn window_around(text: &str, seconds: u64, now: chrono::DateTime<chrono::FixedOffset>) -> Result<Window, String> {
-    let parsed = RecoveryTarget::parse(text, false, now.to_utc(), now.offset()).map_err(|error| error.to_string())?;
-    let RecoveryTarget::Time { at, .. } = parsed else {
-        return Err(format!("'{text}' is no time; write it with its offset, as 2026-11-22 02:13:00+03"));
-    };
-    let side = i64::try_from(seconds).ok().and_then(chrono::TimeDelta::try_seconds);
-    let bounds = side.and_then(|side| Some((at.checked_sub_signed(side)?, at.checked_add_signed(side)?)));
-    let (from, to) = bounds.ok_or_else(|| "the window is longer than time itself".to_owned())?;
-    Ok(Window { from, to, around: at })
 }

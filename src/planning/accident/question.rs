@@ -3,8 +3,8 @@
 use crate::domain::text::clean;
 use crate::planning::accident::search::Window;
 use crate::planning::parameters::duration_seconds;
-use crate::planning::target::RecoveryTarget;
-use chrono::{DateTime, Days, NaiveTime, TimeDelta, TimeZone, Utc};
+use crate::planning::target::{RecoveryTarget, understand};
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 /// How far is looked to each side where nothing else is asked for, in seconds.
 const SIDE_SECONDS: u64 = 15 * 60;
@@ -21,8 +21,21 @@ pub struct Question {
 }
 
 impl Question {
-    /// Reads `[around:]TIME [window DURATION] [table NAME]`. The time has its offset (`2026-11-22 02:13+03`), or is a time
-    /// of day in `zone` (`02:13`), which means the last one before `now`.
+    /// About when, with so many seconds to each side, and no table.
+    ///
+    /// # Errors
+    /// In words, as [`Question::parse`].
+    pub fn about<Z: TimeZone>(time: &str, side_seconds: u64, now: DateTime<Utc>, zone: &Z) -> Result<Question, String> {
+        let time = time.trim();
+        let time = time.strip_prefix("around:").unwrap_or(time);
+        let question = Question { around: moment(time, now, zone)?, side_seconds, table: None };
+        question.window()?;
+        Ok(question)
+    }
+
+    /// Reads `[around:]TIME [window DURATION] [table NAME]`. The time is what [`understand`] takes: with its offset
+    /// (`2026-11-22 02:13+03`), seen from `now` (`10 minutes ago`), or a time of day in `zone` (`02:13`), which means the last
+    /// one before `now`.
     ///
     /// # Errors
     /// In words, with what to type instead.
@@ -86,14 +99,7 @@ fn place_of(text: &str, word: &str) -> Option<usize> {
 }
 
 fn moment<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Result<DateTime<Utc>, String> {
-    if let Some(time) = ["%H:%M", "%H:%M:%S%.f"].iter().find_map(|form| NaiveTime::parse_from_str(text, form).ok()) {
-        let today = now.with_timezone(zone).date_naive();
-        let days = [Some(today), today.checked_sub_days(Days::new(1)), today.checked_sub_days(Days::new(2))];
-        let at = |day: chrono::NaiveDate| Some(zone.from_local_datetime(&day.and_time(time)).earliest()?.to_utc());
-        let found = days.into_iter().flatten().filter_map(at).find(|at| *at <= now);
-        return found.ok_or_else(|| format!("the time {text} was not in the last two days here"));
-    }
-    match RecoveryTarget::parse(text, false, now, zone).map_err(|error| error.to_string())? {
+    match understand(text, false, now, zone).map_err(|error| error.to_string())?.target {
         RecoveryTarget::Time { at, .. } => Ok(at),
         _ => Err(format!("'{}' is no time; write it with its offset, as 2026-11-22 02:13:00+03", clean(text))),
     }
@@ -134,6 +140,8 @@ mod tests {
         assert_eq!(asked("12:13").unwrap().around, at("2026-11-22T09:13:00Z"));
         assert_eq!(asked("02:13:07 window 5m").unwrap().around, at("2026-11-21T23:13:07Z"));
         assert_eq!(asked("12:41").unwrap().around, at("2026-11-21T09:41:00Z"), "today it is not 12:41 yet");
+        assert_eq!(asked("yesterday 02:13 +03 window 5m").unwrap().around, at("2026-11-20T23:13:00Z"));
+        assert_eq!(asked("10 minutes ago table orders").unwrap().around, at("2026-11-22T09:30:00Z"));
     }
 
     #[test]
