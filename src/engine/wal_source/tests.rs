@@ -24,7 +24,7 @@ fn packed(plain: &[u8], compression: Compression) -> Vec<u8> {
             to.write_all(plain).unwrap();
             to.finish().unwrap()
         }
-        Compression::Zstd => ruzstd::encoding::compress_to_vec(plain, ruzstd::encoding::CompressionLevel::Fastest),
+        Compression::Zstd => zstd::encode_all(plain, 1).unwrap(),
         Compression::Bzip2 => {
             let mut to = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
             to.write_all(plain).unwrap();

@@ -82,9 +82,7 @@ pub(super) fn unpack(
         Compression::Gzip => pour(&mut flate2::bufread::GzDecoder::new(&mut whole)),
         Compression::Lz4 => pour(&mut lz4_flex::frame::FrameDecoder::new(&mut whole)),
         Compression::Bzip2 => pour(&mut bzip2::bufread::BzDecoder::new(&mut whole)),
-        Compression::Zstd => ruzstd::decoding::StreamingDecoder::new(&mut whole)
-            .map_err(io::Error::other)
-            .and_then(|mut decoder| pour(&mut decoder)),
+        Compression::Zstd => zstd::Decoder::with_buffer(&mut whole).and_then(|mut decoder| pour(&mut decoder)),
     };
     let stored_bytes = stored.bytes;
     match read {
