@@ -161,7 +161,7 @@ fn draw_list(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect, f
     let focus = if state.panel == Panel::Parameters { "Suspects, by commit ▸" } else { "Suspects, by commit" };
     let remark = match (suspects.len(), state.proposed()) {
         (0, _) => String::new(),
-        (count, Some(_)) => format!("{count} · the first is here: p"),
+        (count, Some(_)) => format!("{count} · the first is here: P"),
         (count, None) => format!("{count} · none is surely an accident"),
     };
     let inner = widgets::panel(buffer, area, paint, focus, &remark);
