@@ -45,8 +45,9 @@ pub fn of(plan: &Plan, entry: &Entry, detail: Detail, columns: Width) -> Vec<Str
         }
         RunEvent::StepSkipped { step, reason } => skipped(plan, step, reason, detail, say),
         RunEvent::StepRefused { step, reason } => say(format!("✗ {}: REFUSED, {}", named(plan, step), clean(reason))),
-        RunEvent::GateOpened { step, opening, .. } if *opening > 1 => {
-            say(format!("■ {}: a fact under it changed, the gate opened again", named(plan, step)))
+        RunEvent::GateOpened { step, opening, drift, .. } if *opening > 1 => {
+            let why = if drift.is_empty() { "the plan under it has changed" } else { "a fact under it changed" };
+            say(format!("■ {}: {why}, the gate opened again", named(plan, step)))
         }
         RunEvent::GateOpened { .. } => Vec::new(),
         RunEvent::GateAnswered { step, by, via, .. } => {
