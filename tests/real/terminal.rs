@@ -148,6 +148,9 @@ impl Terminal {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // What it said last may still be on its way to the screen.
+        let mut read = 0;
+        lab::wait_until("all that it said is read", || std::mem::replace(&mut read, self.bytes().len()) == read);
         status.unwrap().exit_code()
     }
 

@@ -79,7 +79,7 @@ fn what_was_kept_comes_back_with_its_tablespace_and_cleanup_asks_twice() {
     });
     terminal.send("\x1b");
     assert_eq!(terminal.wait_end(), 3, "{}", terminal.all());
-    assert!(terminal.all().contains("Nothing was removed."), "{}", terminal.all());
+    lab::wait_until("Nothing was removed.", || terminal.all().contains("Nothing was removed."));
     assert!(kept.exists() && aside.exists());
     let once = told::lifeboat(&lab, &["cleanup", &id, "--yes", &id]);
     assert_eq!(once.exit, 3, "{once:?}");
