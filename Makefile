@@ -16,10 +16,11 @@ help:
 install-needs:
 	sh scripts/needs.sh
 
+# Leaving the rehearsal is no failure: 3 says that the incident still waits for somebody.
 rehearse:
 	sh scripts/needs.sh
 	$(CARGO) build --release --locked
-	target/release/lifeboat rehearse
+	target/release/lifeboat rehearse || [ $$? -eq 3 ]
 
 # Tests on real programs wait more than they work: with two at once on two cores, both cores stood still half of the time.
 test:

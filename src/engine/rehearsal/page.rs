@@ -31,7 +31,7 @@ pub(super) fn text(scenario: Scenario, symptom: Symptom, says: DateTime<Utc>) ->
             "Payments are missing in the shop: customers who paid long ago get reminders. Placing orders works."
         }
         Symptom::NoCustomers => {
-            "Nobody can log in: the shop says of every customer that there is none. Support also reports a few reminders\nsent to customers who say they have paid."
+            "Nobody can log in: the shop says of every customer that there is none. Support also reports a few reminders sent to customers who say they have paid."
         }
         Symptom::NoOrders => {
             "Orders are missing in the shop: every order page shows an error, and no order can be placed."
