@@ -9,6 +9,7 @@ mod cluster;
 mod compared;
 mod coverage;
 mod files;
+mod fork;
 mod forward;
 mod goal;
 mod handed_back;
