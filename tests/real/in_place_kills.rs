@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The points that a recovery comes by that is promoted at its first pause.
-fn points(plan: &Plan) -> Vec<String> {
+pub(crate) fn points(plan: &Plan) -> Vec<String> {
     let due = |step: &&Step| {
         step.ruled_out.is_none()
             && step

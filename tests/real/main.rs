@@ -15,6 +15,7 @@ mod in_place;
 mod in_place_accidents;
 mod in_place_after;
 mod in_place_bad;
+mod in_place_boots;
 mod in_place_false;
 mod in_place_keeping;
 mod in_place_kills;
