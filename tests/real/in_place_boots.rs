@@ -109,7 +109,7 @@ fn look_at(recovery: &Recovery<'_>, step: &str) -> &'static str {
     };
     let runs = || server(&recovery.lab.layout.production()).is_some();
     let happened = match step {
-        "promote" => runs() && recovers() == "f",
+        "promote" | "promoted" => runs() && recovers() == "f",
         "stop-server" => !runs(),
         "start-server" => runs(),
         _ => false,
@@ -127,12 +127,15 @@ fn boot(recovery: &mut Recovery<'_>, here: &str) {
     }
     let production = recovery.lab.layout.production();
     recovery.drill.kill_runner();
-    let server = server(&production);
+    // Production that was not taken yet is started again at once: tried at two places.
+    let taken = recovery.status("stop-server") != StepStatus::Pending;
+    let goes_down = taken || ["opened fence", "started archived"].contains(&here);
+    let server = server(&production).filter(|_| goes_down);
     lab::wait_until("nothing lives", || {
         let living = recovery.drill.marked();
         living.iter().map(|(pid, _)| *pid).chain(server).for_each(|pid| kills::kill(pid, Signal::KILL));
         let is_postgres = |left: &lab::Process| left.command.contains("postgres");
-        living.is_empty() && !lab::processes_naming(&production).iter().any(is_postgres)
+        living.is_empty() && !(goes_down && lab::processes_naming(&production).iter().any(is_postgres))
     });
     if let Some(pid) = server {
         // To PostgreSQL a dead process that nobody has asked after yet is another server.
@@ -141,7 +144,7 @@ fn boot(recovery: &mut Recovery<'_>, here: &str) {
     }
     recovery.drill.read_on(Duration::ZERO);
     let is = |step: &str, wanted: StepStatus| recovery.status(step) == wanted;
-    if is("stop-server", StepStatus::Pending) || is("start-server", StepStatus::Done) {
+    if goes_down && (is("stop-server", StepStatus::Pending) || is("start-server", StepStatus::Done)) {
         recovery.lab.start();
     }
 }
