@@ -135,6 +135,7 @@ pub fn run(
         "archive-covers-target" => coverage::archive_covers_target(&input),
         "archived-everywhere" => archived::archived_everywhere(&input),
         "backup-jobs" => jobs::backup_jobs(&input),
+        "backup-jobs-held" => jobs::backup_jobs_held(&input),
         "back-in-production" => handed_back::back_in_production(&input),
         "recovery-goal" => goal::recovery_goal(&input),
         "backup-set-usable" => archive::backup_set_usable(&input),

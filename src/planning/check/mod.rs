@@ -70,6 +70,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("archive-covers-target", &["stanza", "repository", "set", "timeline", "target"]),
         ("archived-everywhere", &["stanza", "segment", "limit"]),
         ("backup-jobs", &["stanza"]),
+        ("backup-jobs-held", &["stanza"]),
         ("back-in-production", &["data-directory", "system-identifier", "user"]),
         ("recovery-goal", &["stanza", "repository", "set", "timeline", "target", "exclusive", "safety", "left-at"]),
         ("backup-set-usable", &["stanza", "repository", "set"]),
