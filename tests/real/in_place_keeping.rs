@@ -3,7 +3,8 @@
 
 use crate::in_place_support as in_place;
 use crate::incident_driver::{Incident, PROBE, held, paused, said_of};
-use crate::told::Mounted;
+use crate::lab;
+use crate::told::{Mounted, make_directory};
 use std::fs;
 
 #[test]
@@ -63,6 +64,58 @@ fn each_way_to_keep_has_the_way_back_that_it_promises() {
     it.decide(&mut drill, &["promote"]);
     drill.done();
     assert_eq!(it.lab.sql("SELECT count(*) FROM ledger"), "0", "as it was after the accident");
+}
+
+/// What is mounted can't be renamed: every way that is open is named with what it takes before anything is stopped, and a
+/// copy elsewhere has its way back all the same.
+#[test]
+fn a_cluster_on_a_mount_point_is_kept_as_a_copy_and_copied_back() {
+    let it = Incident::after(in_place::backup);
+    let (production, disk, other) =
+        (it.lab.layout.production(), it.lab.home().join("disk"), it.lab.home().join("other"));
+    it.lab.stop();
+    let _disk = Mounted::memory(&disk, 400);
+    let _other = Mounted::memory(&other, 400);
+    lab::assert_done(&lab::as_owner("cp").arg("-a").arg(&production).arg(disk.join("pg")).output().unwrap(), "cp");
+    fs::rename(&production, it.lab.home().join("before")).unwrap();
+    make_directory(&production);
+    let _bound = Mounted::bound(&disk.join("pg"), &production);
+    it.lab.start();
+
+    let unsaid = it.recover(&[]);
+    unsaid.failed_at("room", &[]);
+    let said = said_of(&unsaid, "room");
+    for words in ["no way to keep the old cluster is open", "-p kept=DIRECTORY", "-p how=standby", "-p how=none"] {
+        assert!(said.contains(words), "'{words}' is not in: {said}");
+    }
+    let findings = |drill: &crate::told::Drill, step: &str| -> String {
+        drill
+            .state(step)
+            .result
+            .as_ref()
+            .unwrap()
+            .findings
+            .iter()
+            .map(|finding| format!("{}\n", finding.what))
+            .collect()
+    };
+    let told = findings(&unsaid, "room") + &findings(&unsaid, "cluster");
+    for words in ["is a mount point: what is mounted can't be renamed", "none: about", "by a standby, or not at all"] {
+        assert!(told.contains(words), "'{words}' is not in: {told}");
+    }
+    assert_eq!(it.lab.sql("SELECT count(*) FROM ledger"), "0", "production still runs");
+
+    let kept = format!("kept={}", other.join("pg").display());
+    let mut drill = it.recover(&["-p", PROBE, "-p", &kept]);
+    paused(&drill);
+    let cost = drill.run.values["room.cost"].clone();
+    assert!(cost.contains("copies what is in place aside") && cost.contains("as much room"), "{cost}");
+    it.give_up(&mut drill);
+    // It lies where it lay, and what was restored lies beside what was kept.
+    assert!(fs::read_dir(disk.join("pg")).unwrap().any(|entry| entry.unwrap().file_name() == "PG_VERSION"));
+    let aside = std::path::PathBuf::from(&drill.run.values["keep.kept-at"]).join("aside/content");
+    assert!(aside.join("PG_VERSION").exists() && !aside.join("global/pg_control").exists(), "{}", aside.display());
+    it.lab.wait_archived();
 }
 
 /// What a restore leaves that was killed: its list, and the control file under another name. Where exactly a kill strikes

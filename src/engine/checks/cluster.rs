@@ -75,9 +75,15 @@ fn mounts(directory: &Path, fstab: &str, mounted: &[PathBuf], report: &mut Check
         mounted.iter().filter(|point| point.starts_with(directory)).map(|point| point.display().to_string()).collect();
     report.put("mount-points", if inside.is_empty() { "none".to_owned() } else { clean(&inside.join(", ")) });
     if !inside.is_empty() {
+        let alone = mounted.iter().filter(|point| point.starts_with(directory)).all(|point| point == directory);
         report.good(format!(
-            "mounted at or below it: {}. What is mounted can't be renamed: the old cluster is kept as a copy on another file system, and the restore goes over it with --delta",
-            inside.join(", ")
+            "mounted at or below it: {}. What is mounted can't be renamed: {}",
+            inside.join(", "),
+            if alone {
+                "the old cluster is kept as a copy on another file system (-p kept=DIRECTORY), by a standby, or not at all; the restore goes over it with --delta"
+            } else {
+                "with a mount below the data directory the old cluster is kept by a standby, or not at all; the restore goes over it with --delta"
+            }
         ));
     }
 }
