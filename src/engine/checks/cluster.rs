@@ -142,7 +142,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     let there = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let left: Vec<&str> = UNFINISHED.into_iter().filter(|name| there(name)).collect();
     report.put("unfinished", if left.is_empty() { "no" } else { "yes" });
-    for name in ["system-identifier", "timeline"] {
+    for name in ["system-identifier", "timeline", "checkpoint"] {
         report.put(name, "unknown");
     }
     let empty = match std::fs::read_dir(directory) {
@@ -179,6 +179,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
         report.put("cluster", "whole");
         let control = input.around.postgres.control_data(directory, &input.around.environment)?;
         report.put("timeline", control.timeline);
+        report.put("checkpoint", control.checkpoint);
         report.good(format!("its control file says '{}', timeline {}", control.state, control.timeline));
         identifier(control.system_identifier, wanted, report);
         return Ok(());

@@ -22,6 +22,7 @@ mod manager;
 mod production;
 mod restored;
 mod server;
+mod standby;
 mod tablespaces;
 mod thrown_away;
 mod versions;
@@ -159,6 +160,7 @@ pub fn run(
         "settings-compared" => compared::settings_compared(&input, compared::Door::Open),
         "settings-compared-fenced" => compared::settings_compared(&input, compared::Door::Fenced),
         "spool-and-locks" => server::spool_and_locks(&input),
+        "standby-is-whole" => standby::standby_is_whole(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
         "thrown-away" => thrown_away::thrown_away_by(&input),
         "versions-match" => versions::versions_match(&input),

@@ -94,6 +94,7 @@ pub const VOCABULARY: Vocabulary<'static> = Vocabulary {
         ("settings-compared", &["safety", "socket-directory", "port", "user", "database"]),
         ("settings-compared-fenced", &["safety", "socket-directory", "port", "user", "database"]),
         ("spool-and-locks", &["stanza", "directory"]),
+        ("standby-is-whole", &["kept", "data-directory"]),
         ("tablespaces-do-not-collide", &["stanza", "repository", "set", "production"]),
         ("thrown-away", &["stanza", "timeline", "setting", "value", "inclusive", "safety", "user"]),
         ("versions-match", &["stanza", "repository", "set", "postgres-bin"]),
