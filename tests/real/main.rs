@@ -44,6 +44,7 @@ mod progress;
 mod rehearsal;
 mod remember;
 mod secrets;
+mod seeded;
 mod side_by_side;
 mod terminal;
 mod told;
