@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Where it is booted in `make test`.
@@ -36,11 +36,11 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
     let sampled = || SAMPLED.map(str::to_owned).into_iter();
     let mut open: BTreeSet<String> = if prove { every.chain(sampled()).collect() } else { sampled().collect() };
 
-    // It would carry the run on itself, on the host as it was.
     recovery.drill.until("the first runner", |event| matches!(event, RunEvent::RunnerStarted { .. }));
     kills::kill(client.id(), Signal::KILL);
     kills::exit_of(client);
-    let (mut seen, mut boots) = (0, 0);
+    let frozen = freeze_restore(&lab);
+    let (mut seen, mut boots, mut clients) = (0, 0, Vec::<Child>::new());
     let mut decided = Vec::new();
     loop {
         while seen < recovery.drill.entries.len() {
@@ -49,15 +49,15 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
             if open.remove(&here) {
                 boots += 1;
                 println!("boot {boots} after: {here}");
+                // It would carry the run on itself, on the host as it was.
+                end(&mut clients);
                 boot(&mut recovery, &here);
-                attach_after(&lab, boots, recovery.id());
+                clients.push(attach_after(&mut recovery, boots));
             }
         }
         match recovery.asks() {
             Some(Way::Ended(_)) => break,
-            Some(Way::Left) => {
-                attach_after(&lab, boots, recovery.id());
-            }
+            Some(Way::Left) => clients.push(attach_after(&mut recovery, boots)),
             Some(Way::Held(step) | Way::Unknown(step)) => {
                 let answer = look_at(&recovery, &step);
                 let output = recovery.command(&["resolve", recovery.id(), &step, answer]);
@@ -76,6 +76,8 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
         }
         recovery.drill.read_on(Duration::from_millis(100));
     }
+    frozen.join().unwrap();
+    end(&mut clients);
     println!("{boots} boots, decided {decided:?}, {} entries", recovery.drill.entries.len());
     assert_eq!(recovery.drill.run().outcome_word(), "done", "{}{}", recovery.reasons(), recovery.transcript(&[]));
     assert!(open.is_empty(), "never came by: {open:?}");
@@ -99,6 +101,28 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
     assert_handed_back(&recovery, 2);
     assert_eq!(lab.sql("SELECT string_agg(mark, ' ') FROM marks"), "before");
     recovery.assert_transcript();
+}
+
+fn end(clients: &mut Vec<Child>) {
+    for client in clients.drain(..) {
+        kills::kill(client.id(), Signal::KILL);
+        kills::exit_of(client);
+    }
+}
+
+/// Stops the restore as soon as it is there: a small one is done before anybody has read that it began.
+fn freeze_restore(lab: &Lab) -> std::thread::JoinHandle<()> {
+    let (production, program) = (lab.layout.production(), lab.marker.pgbackrest.display().to_string());
+    std::thread::spawn(move || {
+        let is_it =
+            |process: &lab::Process| process.command.starts_with(&program) && process.command.contains(" restore");
+        lab::wait_until("the restore runs", || {
+            let found = lab::processes_naming(&production).into_iter().find(is_it);
+            let pid = found.map(|process| process.pid.as_raw_nonzero().get().unsigned_abs());
+            pid.into_iter().for_each(|pid| kills::kill(pid, Signal::STOP));
+            pid.is_some()
+        });
+    })
 }
 
 /// What a person answers who has looked: what has happened is not asked for again.
@@ -161,7 +185,8 @@ fn postmaster(production: &Path) -> Option<u32> {
 }
 
 /// `lifeboat attach` on the host as it is after so many boots; the runner that it starts lives there as well.
-fn attach_after(lab: &Lab, boots: usize, run: &str) -> Output {
+fn attach_after(recovery: &mut Recovery<'_>, boots: usize) -> Child {
+    let (lab, run) = (recovery.lab, recovery.id().to_owned());
     let id = lab.home().join(format!("boot-{boots}"));
     fs::write(&id, format!("00000000-0000-4000-8000-{boots:012}\n")).unwrap();
     let place = "/proc/sys/kernel/random/boot_id";
@@ -183,8 +208,14 @@ fn attach_after(lab: &Lab, boots: usize, run: &str) -> Output {
         command.arg(format!("{}={}", name.to_str().unwrap(), value.unwrap().to_str().unwrap()));
     }
     command.arg(plain.get_program()).args(plain.get_args());
-    command.arg("--settings").arg(lab.layout.settings()).args(["attach", run]);
-    let output = command.current_dir("/").stdin(Stdio::null()).output().unwrap();
-    println!("attach: {:?} {}", output.status.code(), kills::text(&output));
-    output
+    command.arg("--settings").arg(lab.layout.settings()).args(["attach", &run]);
+    let said = fs::File::create(lab.home().join(format!("attach-{boots}.txt"))).unwrap();
+    let (said, before) = (Stdio::from(said), recovery.drill.entries.len());
+    let client = command.current_dir("/").stdin(Stdio::null()).stdout(said).stderr(Stdio::null()).spawn().unwrap();
+    // It may have ended again by the time that anybody looks.
+    lab::wait_until("somebody carries the run on", || {
+        recovery.drill.read_on(Duration::from_millis(20));
+        recovery.drill.entries.len() > before || recovery.drill.run().ended.is_some()
+    });
+    client
 }
