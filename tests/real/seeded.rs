@@ -77,8 +77,5 @@ fn each_failure_of_the_list_is_made_by_its_test_and_told_as_what_it_is() {
         for words in *told {
             assert!(body.contains(words), "{what}: '{words}' is not in {test}");
         }
-        assert!(
-            body.contains("held(") || body.contains("failed_at") || body.contains("refused") || body.contains("assert")
-        );
     }
 }
