@@ -166,11 +166,14 @@ for job in '/etc/cron.d/pgbackrest line 1' '/var/spool/cron/crontabs/postgres li
     has 'the jobs' "$(value timers.jobs)" "$job"
 done
 case $(value timers.jobs) in *unused.timer*) fail 'a timer that never ran is to be armed at the end' ;; esac
+approve fence main
+attach
+held_at 'jobs-held' || fail "an answer that holds no job is believed: $(status)"
 as_shown timers.hold
 same 'what is left of the cron file' "$(grep -vc '^#' /etc/cron.d/pgbackrest || true)" 0
 same 'what is left of the crontab' "$(crontab -u postgres -l | grep -vc '^#' || true)" 0
 systemctl is-active --quiet expire.timer && fail 'the timer still runs'
-approve fence main
+lifeboat resolve "$RUN" jobs-held again >/dev/null
 attach
 at stop-unit
 approve stop-unit stopped
@@ -228,6 +231,7 @@ systemctl daemon-reload
 lifeboat run pitr-undo >/tmp/attach.txt 2>&1 || true
 RUN=$(newest)
 at fence
+as_shown timers.hold
 approve fence main
 attach
 at stop-unit

@@ -174,3 +174,71 @@ fn every_hold_behind_the_look_says_what_its_answers_do() {
     let before: Vec<&str> = all.iter().filter(|step| open(step)).map(|step| step.id.as_str()).collect();
     assert_eq!(before, ["history-free", "still"]);
 }
+
+/// The shipped recovery in place, step by step: its ids with their texts.
+fn incident() -> Vec<(&'static str, &'static str)> {
+    let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "pitr-in-place").unwrap();
+    let steps = text.split("\n[[step]]\n").skip(1);
+    steps.map(|step| (step.strip_prefix("id = \"").unwrap().split('"').next().unwrap(), step)).collect()
+}
+
+#[test]
+fn the_incident_goes_in_the_order_that_lost_least() {
+    let steps = incident();
+    let at = |id: &str| steps.iter().position(|(own, _)| *own == id).unwrap_or_else(|| panic!("no step {id}"));
+    let order = [
+        // looked at while production runs, then the fence
+        &["cluster", "managed", "hangs", "timers", "room", "fence", "jobs-held"][..],
+        // what is in no repository yet is saved, and the target is known to be reached, before anything is stopped
+        &["catalog", "switch", "archived", "save-wal", "aim", "stop-server", "stop-cluster", "stop-unit", "held-unit"],
+        &["stopped", "save-wal-again", "save-settings", "keep", "goal", "overwrite", "left-alone", "restore"],
+        // whose it is, all of it, and the WAL that no repository has, before it is started
+        &["control", "whole", "redo", "place-wal", "set-target", "look", "paused", "seen", "probe", "inspect"],
+        // the next timeline is free before, archiving is proven behind it, and nobody is let back before that
+        &["history-free", "promote-gate", "promote", "archives", "first-commit", "arrived", "leftovers", "let-back"],
+        &["stop-look", "start-server", "back", "commit", "compared", "still-to-do", "kept-cluster"],
+    ]
+    .concat();
+    for pair in order.windows(2) {
+        assert!(at(pair[0]) < at(pair[1]), "{} comes after {}", pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn only_the_command_line_of_the_look_pauses_and_nothing_resumes() {
+    let steps = incident();
+    let step = |id: &str| steps.iter().find(|(own, _)| *own == id).unwrap().1;
+    let pausing: Vec<&str> =
+        steps.iter().filter(|(_, text)| text.contains("recovery_target_action=pause")).map(|(id, _)| *id).collect();
+    assert_eq!(pausing, ["look"]);
+    assert!(!steps.iter().any(|(_, text)| text.contains("pg_wal_replay_resume")));
+    // The set, the repository and the timeline are named, and the one that WAL comes from is not.
+    let restore = step("restore");
+    for word in ["--set=${goal.set}", "--repo=${goal.repository}", "--target-timeline=${goal.timeline}"] {
+        assert!(restore.contains(word), "{word}");
+    }
+    assert!(restore.contains("recovery_target_action=shutdown") && restore.contains("@{production-restore-command}"));
+    for id in ["seen", "probe", "still", "promote", "first-commit", "commit"] {
+        assert!(step(id).contains("kind = \"sql\""), "{id}");
+    }
+    assert!(step("probe").contains("statement_timeout = ") && step("probe").contains("lock_timeout = "));
+}
+
+#[test]
+fn the_closing_list_is_whole_and_no_part_of_it_needs_what_another_part_does() {
+    let steps = incident();
+    let step = |id: &str| steps.iter().find(|(own, _)| *own == id).unwrap().1;
+    let list = step("still-to-do");
+    for item in
+        ["--no-expire-auto", "Standbys past the fork", "Slots lost", "Subscribers and change capture", "Poolers"]
+    {
+        assert!(list.contains(item), "{item}");
+    }
+    assert!(list.contains("Timers and cron, as root: ${timers.re-arm}"));
+    // Steps before the fence fail the run: who goes on has their values. What may be skipped by hand later is not in it.
+    for skipped in ["${discarded", "${off.", "${compared", "${keep.", "${differs"] {
+        assert!(!list.contains(skipped), "{skipped}");
+    }
+    assert!(step("to-raise").contains("${compared.sequences}") && step("thrown-away").contains("${discarded.where}"));
+    assert!(step("kept-cluster").contains("lifeboat cleanup ${run}"));
+}

@@ -30,7 +30,12 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let (run, exit) = follow::follow(context, &folder, &manner)?;
     if exit == Exit::Aborted {
         let mut out = std::io::stdout().lock();
-        writeln!(out, "What it left behind stays until:\n   {} cleanup {}", context.program(), run.id)?;
+        writeln!(
+            out,
+            "What it left behind stays until it is removed, which asks before:\n   {} cleanup {}",
+            context.program(),
+            run.id
+        )?;
         return Ok(Exit::Done);
     }
     Ok(exit)

@@ -9,6 +9,7 @@ use crate::domain::run::{GateState, Run};
 use crate::domain::text::clean;
 use crate::engine::client::{self, ClientError, Following};
 use crate::engine::progress::ProgressReader;
+use crate::engine::still_held::still_held;
 use crate::engine::store::RunFolder;
 use crate::planning::machine::{self, Request};
 use crate::report;
@@ -84,6 +85,9 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
     loop {
         let run = &following.run;
         if let Some((outcome, _)) = run.ended {
+            if outcome != RunOutcome::Done {
+                follow.say(report::lines::still_held(&still_held(run, &follow.call), terminal::width()))?;
+            }
             follow.say(report::lines::end(run, &follow.call, terminal::width()))?;
             let exit = match outcome {
                 RunOutcome::Done => Exit::Done,

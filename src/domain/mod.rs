@@ -24,6 +24,7 @@ pub mod run;
 pub mod running_xacts;
 pub mod secrets;
 pub mod status;
+pub mod still_held;
 pub mod text;
 pub mod version;
 pub mod wal;

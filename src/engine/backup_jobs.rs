@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+/// Where pgBackRest looks for its configuration itself (2.45, Debian).
+const DEFAULT_PLACES: [&str; 2] = ["/etc/pgbackrest/pgbackrest.conf", "/etc/pgbackrest.conf"];
+
 /// Stands before a line of a crontab that is held.
 const MARK: &str = "#lifeboat";
 
@@ -118,6 +121,26 @@ fn is_backup(line: &str) -> bool {
     !line.starts_with('#')
         && words.any(|word| word.rsplit('/').next() == Some("pgbackrest"))
         && words.any(|word| matches!(word, "backup" | "expire"))
+}
+
+/// Whether a job may concern this stanza under this configuration (`None`: pgBackRest's own place): all do but those that
+/// name another stanza or configuration themselves. What a script calls is not known.
+#[must_use]
+pub fn may_concern(runs: &str, stanza: &str, config: Option<&Path>) -> bool {
+    if !is_backup(runs) {
+        return true;
+    }
+    let words: Vec<&str> = runs.split([' ', '\t', '"', '\'', '=']).filter(|word| !word.is_empty()).collect();
+    let option = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1)).copied();
+    let own = config.filter(|config| !DEFAULT_PLACES.contains(&config.to_str().unwrap_or_default()));
+    let same_config = match (option("--config"), own) {
+        (None, None) => true,
+        // it may be in its environment
+        (None, Some(_)) => runs.contains("PGBACKREST_CONFIG"),
+        (Some(named), Some(own)) => Path::new(named) == own,
+        (Some(named), None) => DEFAULT_PLACES.contains(&named),
+    };
+    same_config && option("--stanza").is_none_or(|named| named == stanza)
 }
 
 /// A line that calls a script which does. One level: what a script calls is not followed.
@@ -268,6 +291,23 @@ mod tests {
         fs::create_dir_all(&run).unwrap();
         std::os::unix::fs::symlink("/dev/null", run.join("backup@main.timer")).unwrap();
         assert_eq!(find(root.path()).jobs.len(), 1);
+    }
+
+    #[test]
+    fn only_what_names_something_else_itself_is_none_of_this_stanza() {
+        let own = |runs: &str| may_concern(runs, "main", Some(Path::new("/etc/pgbackrest.conf")));
+        for runs in ["pgbackrest --stanza=main backup", "pgbackrest backup", "/opt/nightly.sh", "a script, daily"] {
+            assert!(own(runs), "{runs}");
+        }
+        assert!(own("pgbackrest --config /etc/pgbackrest/pgbackrest.conf --stanza main expire"));
+        for runs in ["pgbackrest --stanza=other backup", "pgbackrest --config=/srv/x.conf --stanza=main backup"] {
+            assert!(!own(runs), "{runs}");
+        }
+        let elsewhere = |runs: &str| may_concern(runs, "main", Some(Path::new("/srv/x.conf")));
+        assert!(elsewhere("pgbackrest --config=/srv/x.conf backup"));
+        assert!(elsewhere("PGBACKREST_CONFIG=/srv/x.conf pgbackrest backup"));
+        assert!(!elsewhere("pgbackrest --stanza=main backup"));
+        assert!(may_concern("pgbackrest --stanza=main backup", "main", None));
     }
 
     #[test]

@@ -46,6 +46,7 @@ pub mod running_xacts;
 pub mod safety;
 pub mod seat;
 pub mod step_process;
+pub mod still_held;
 pub mod store;
 pub mod surroundings;
 pub mod syslog;

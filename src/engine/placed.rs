@@ -6,6 +6,7 @@
 use crate::domain::inventory::{RepositoryKey, Stanza};
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
+use crate::domain::wal_marks::TransactionEnd;
 use crate::engine::moments::{Moments, MomentsError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::postgres::PostgresPrograms;
@@ -63,6 +64,35 @@ pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories, at_hand: &Wal
         warnings,
         ..choice
     })
+}
+
+/// As [`selection::lies_in_history`], and of times as well: whether one keeps a commit behind the place where production
+/// left the timeline is read from the WAL there. Where there is none, nothing is kept of it either.
+///
+/// # Errors
+/// [`Refusal::Left`].
+pub fn lies_in_history(
+    stanza: &Stanza,
+    wish: &Wish,
+    chosen: &Choice,
+    histories: &Histories,
+    at_hand: &WalAtHand<'_>,
+) -> Result<(), Refusal> {
+    selection::lies_in_history(wish, histories)?;
+    let (RecoveryTarget::Time { at, exclusive }, Some(fork)) = (&wish.target, selection::fork(wish, histories)) else {
+        return Ok(());
+    };
+    let place = Place { repository: chosen.repository, set: chosen.set };
+    let Ok(mut moments) = open(stanza, wish, place, fork.switch, at_hand) else { return Ok(()) };
+    let behind = moments.neighbours(fork.switch).ok().and_then(|moment| moment.first_discarded);
+    let keeps = |end: &TransactionEnd| if *exclusive { end.time < *at } else { end.time <= *at };
+    match behind.filter(keeps) {
+        Some(end) => {
+            let time = end.time.to_rfc3339_opts(SecondsFormat::Micros, true);
+            Err(fork.refuses(format!("the commit of xid {} at {time}, which {} keeps,", end.xid, wish.target)))
+        }
+        None => Ok(()),
+    }
 }
 
 /// What was looked for.

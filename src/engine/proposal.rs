@@ -156,6 +156,7 @@ pub fn propose(
     };
     let histories = histories(pgbackrest, stanza);
     if replaces_production(runbook) {
+        // Before a set is looked for: it would be refused for a reason that helps nobody.
         selection::lies_in_history(&wish, &histories)?;
     }
     let pg_wal: Vec<PathBuf> = production.iter().map(|data| data.join("pg_wal")).collect();
@@ -167,6 +168,9 @@ pub fn propose(
         below: &std::env::temp_dir(),
     };
     let choice = placed::choose(stanza, &wish, &histories, &at_hand)?;
+    if replaces_production(runbook) {
+        placed::lies_in_history(stanza, &wish, &choice, &histories, &at_hand)?;
+    }
     let run = clock::random_run_id().map_err(ProposalError::Name)?;
     let drills = match &settings.drill.directory {
         Some(directory) => directory.clone(),
@@ -193,6 +197,10 @@ pub fn propose(
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
     let outlook = outlook::of(settings, runbook, &subject.stanza, target, choice.timeline);
+    // Along the timeline that was chosen, whether or not it was asked for.
+    let along = Wish { timeline: Some(choice.timeline), ..wish.clone() };
+    let left_at = selection::fork(&along, &histories).map_or_else(|| "none".to_owned(), |fork| fork.switch.to_string());
+    known_texts.insert("timeline-left-at".to_owned(), left_at);
     known_texts.extend(outlook.clone().unwrap_or_default().facts());
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
     if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {

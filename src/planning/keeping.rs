@@ -76,6 +76,8 @@ pub struct PartFacts {
     pub reflink: bool,
     /// Why it can't be renamed.
     pub obstacle: Option<String>,
+    /// It is a mount point itself, and nothing is mounted below it: what is in it can be copied away and back.
+    pub mounted: bool,
     /// The set to be restored has it. A tablespace that was made after the set is renamed in every way: `--delta` does not
     /// look into it, and replay would make its files anew over the old ones, which may be longer.
     pub in_set: bool,
@@ -253,7 +255,9 @@ fn option(keeping: Keeping, facts: &KeepFacts, speeds: &Speeds) -> KeepOption {
         Keeping::Copy => (moving + handling + copied / speeds.copy, delta, Some(moving)),
         Keeping::CopyElsewhere => {
             let seconds = moving + handling + copied / speeds.copy;
-            (seconds, delta, Some(seconds))
+            // what is in place by then is copied aside first
+            let back = if is_mounted(facts) { seconds + handling + restored / speeds.copy } else { seconds };
+            (seconds, delta, Some(back))
         }
         Keeping::Standby | Keeping::WalOnly => (0.0, delta, None),
     };
@@ -268,7 +272,7 @@ fn option(keeping: Keeping, facts: &KeepFacts, speeds: &Speeds) -> KeepOption {
         restore_seconds,
         back_seconds,
         needs,
-        costs: costs(keeping, total),
+        costs: costs(keeping, total, is_mounted(facts)),
         refused,
     }
 }
@@ -327,7 +331,8 @@ fn obstacles(keeping: Keeping, facts: &KeepFacts) -> Vec<String> {
             Keeping::Rename => found.extend(part.obstacle.clone()),
             // the way back moves what is in place aside
             Keeping::Reflink | Keeping::Copy | Keeping::CopyElsewhere => {
-                if let Some(obstacle) = &part.obstacle {
+                let copied_back = keeping == Keeping::CopyElsewhere && part.mounted;
+                if let Some(obstacle) = part.obstacle.as_ref().filter(|_| !copied_back) {
                     found.push(format!("the way back could not be gone: {obstacle}"));
                 }
             }
@@ -359,7 +364,11 @@ fn too_full(facts: &KeepFacts, needs: &BTreeMap<u64, u64>) -> Vec<String> {
     needs.iter().filter_map(short).collect()
 }
 
-fn costs(keeping: Keeping, total: u64) -> Vec<String> {
+fn is_mounted(facts: &KeepFacts) -> bool {
+    facts.parts.iter().any(|part| part.mounted)
+}
+
+fn costs(keeping: Keeping, total: u64, mounted: bool) -> Vec<String> {
     let texts: &[&str] = match keeping {
         Keeping::Rename => &[
             "the restore copies everything anew: no --delta",
@@ -384,6 +393,12 @@ fn costs(keeping: Keeping, total: u64) -> Vec<String> {
     let mut costs: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
     if matches!(keeping, Keeping::Copy | Keeping::CopyElsewhere) {
         costs.push(format!("{total} bytes are copied"));
+    }
+    if keeping == Keeping::CopyElsewhere && mounted {
+        costs.push(
+            "what is mounted can't be renamed: the way back copies what is in place aside to the same directory, which needs as much room there once more, and empties it before the old cluster is copied back"
+                .to_owned(),
+        );
     }
     costs
 }

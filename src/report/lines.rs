@@ -5,6 +5,7 @@ use crate::domain::event::{Entry, Resolution, RunEvent, RunOutcome, StepResult, 
 use crate::domain::plan::{Choice, Plan, Step, StepId, StepKind, When};
 use crate::domain::run::{Run, StepState};
 use crate::domain::status::StepStatus;
+use crate::domain::still_held::{StillHeld, Undo};
 use crate::domain::text::clean;
 use crate::planning::machine::{self, AFTER_A_FAILURE, NO_FAILURE};
 use crate::report::gate::{hanging, rule};
@@ -190,6 +191,25 @@ pub fn end(run: &Run, program: &str, columns: Width) -> Vec<String> {
     lines.push(format!("   journal {}", run.head));
     lines.push("   All of it, and whether it is what was written (--verify):".to_owned());
     lines.push(format!("   {program} transcript {}", run.id));
+    lines
+}
+
+/// What a run that did not come to its end leaves held on this host, each with the command that undoes it.
+#[must_use]
+pub fn still_held(held: &[StillHeld], columns: Width) -> Vec<String> {
+    if held.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec!["   Still so on this host, until somebody undoes it:".to_owned()];
+    for StillHeld { what, undo } in held {
+        lines.extend(hanging("   · ", what, columns));
+        // A command stays in one line: it may be pasted.
+        match undo {
+            Undo::Command(command) => lines.push(format!("     {command}")),
+            Undo::AsRoot(command) => lines.push(format!("     as root: {command}")),
+            Undo::Words(words) => lines.extend(hanging("     ", words, columns)),
+        }
+    }
     lines
 }
 

@@ -29,6 +29,7 @@ const VALUES: [(&str, &str); 57] = [
     ("user", "postgres"),
     ("database", "shop"),
     ("cluster.cluster", "whole"),
+    ("cluster.role", "primary"),
     ("managed.manager", "pg_ctlcluster"),
     ("managed.hold", "start.conf says disabled while the work goes on"),
     ("managed.unit", "postgresql@15-main.service"),

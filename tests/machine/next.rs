@@ -4,6 +4,7 @@ use crate::plans::{facts, id};
 use crate::support::{opened, plan, ready, run, started};
 use crate::world::anna;
 use lifeboat::domain::event::{RunEvent, StepResult, Verdict, Via};
+use lifeboat::domain::plan::{Argument, Piece, Step, StepKind};
 use lifeboat::planning::machine::{Next, next};
 use std::collections::BTreeMap;
 
@@ -43,6 +44,30 @@ fn a_gate_that_was_skipped_lets_nothing_destructive_through() {
     let run = run(&plan, vec![started("check"), done("check"), skipped]);
     let next = next(&run, Some((&id("restore"), &facts())));
     assert!(matches!(next, Next::Record(RunEvent::StepSkipped { ref step, .. }) if *step == id("restore")), "{next:?}");
+}
+
+/// A step that a person went on without has captured nothing: what only tells of it is left out, what acts on it is not done.
+#[test]
+fn a_note_that_lacks_a_value_is_left_out_and_a_command_refused() {
+    let pending = || Argument { pieces: vec![Piece::Capture("check.seen".into())] };
+    let mut plan = plan();
+    let mut command = plan.steps[2].clone();
+    let StepKind::Command { command: line } = &mut command.kind else { unreachable!() };
+    line.argv.push(pending());
+    let refused = Step { id: id("acts"), destructive: false, ..command };
+    let left_out = Step { id: id("tells"), kind: StepKind::Note { text: pending() }, ..plan.steps[0].clone() };
+    plan.steps.splice(1..1, [left_out, refused]);
+    plan.seal = lifeboat::planning::plan::seal(&plan);
+    let mut events = vec![started("check"), done("check")];
+    let Next::Record(skipped) = next(&run(&plan, events.clone()), None) else { panic!("nothing is recorded") };
+    assert!(
+        matches!(&skipped, RunEvent::StepSkipped { step, reason }
+        if *step == id("tells") && reason.contains("check.seen")),
+        "{skipped:?}"
+    );
+    events.push(skipped);
+    let next = next(&run(&plan, events), None);
+    assert!(matches!(&next, Next::Record(RunEvent::StepRefused { step, .. }) if *step == id("acts")), "{next:?}");
 }
 
 #[test]

@@ -274,6 +274,7 @@ fn kill_runner(lab: &Lab, drill: &told::Drill) {
 #[test]
 fn holes_in_the_archive_are_found_before_the_gate() {
     let lab = lab::running();
+    lab.quiet();
     for _ in 0..3 {
         lab.sql("INSERT INTO orders (customer_id, total_cents) VALUES (1, 100)");
         lab.wait_archived();

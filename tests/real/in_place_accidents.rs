@@ -101,16 +101,27 @@ fn filled(lab: &Lab, truth: &Truth) -> Lsn {
 }
 
 #[test]
-fn a_dropped_table_comes_back_at_a_time() {
+fn a_dropped_table_comes_back_from_its_page_and_at_a_time() {
     let lab = in_place::practice();
     let truth = accident(&lab, "dropped-table", "1");
+    // Led by nothing but the moment that the page names. The tables were made minutes ago, by the test's own fixture: what
+    // made a table is not looked at here.
+    let around = truth.page_says.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let mut recovery = Recovery::begin(&lab, &[], &["-p", &format!("accident=around:{around} window 20s")]);
+    recovery.comes_to(&Way::Decision);
+    assert_eq!(recovery.value("seen.locked"), "0");
+    recovery.assert_pauses_before(truth.boundary);
+    all_back(&lab, &truth);
+
+    too_early(&mut recovery, &truth);
     let at = truth.blows[0].commit.committed_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let mut recovery = Recovery::begin(&lab, &[], &["-p", &format!("target={at}")]);
+    recovery.decide(&["forward", &format!("target={at}")]);
     if truth.blows[0].commits_between == 0 {
         // Nobody committed meanwhile: the time leads before its first record, and nothing is locked.
         recovery.comes_to(&Way::Decision);
         assert_eq!(recovery.value("seen.locked"), "0");
         recovery.assert_pauses_before(truth.blows[0].first_record);
+        all_back(&lab, &truth);
     } else {
         // It is open at the pause, and what it dropped is locked, as was said.
         assert!(recovery.value("goal.shown").contains("stays locked until promotion"));
@@ -120,6 +131,7 @@ fn a_dropped_table_comes_back_at_a_time() {
         recovery.comes_to(&Way::Decision);
     }
     recovery.assert_pauses_before(truth.boundary);
+    assert_eq!(recovery.drill.steps_started("restore"), 2);
     recovery.decide(&["promote"]);
     recovery.comes_to(&Way::Ended("done"));
     recovered(&recovery, &truth);
@@ -132,9 +144,33 @@ fn a_lost_data_directory_comes_back_to_the_last_commit_in_a_repository() {
     let mut recovery = Recovery::begin(&lab, &[], &["-p", "target=latest"]);
     recovery.comes_to(&Way::Decision);
     recovery.assert_pauses_before(truth.boundary);
+    all_back(&lab, &truth);
+
+    too_early(&mut recovery, &truth);
+    recovery.decide(&["forward", "target=latest"]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(truth.boundary);
+    all_back(&lab, &truth);
+    assert_eq!(recovery.drill.steps_started("restore"), 2);
     recovery.decide(&["promote"]);
     recovery.comes_to(&Way::Ended("done"));
     recovered(&recovery, &truth);
+}
+
+/// Back by another restore, to half of what the writer was promised; nothing behind that is there.
+fn too_early(recovery: &mut Recovery<'_>, truth: &Truth) {
+    let (good, _) = divided(recovery.lab, truth);
+    let early = good.len() / 2;
+    recovery.decide(&["back", &before(good[early].lsn), "exclusive=true"]);
+    recovery.comes_to(&Way::Decision);
+    recovery.assert_pauses_before(good[early].lsn);
+    assert_eq!(there(recovery.lab, &good), rows(&good[..=early]));
+}
+
+/// At the pause: every row that was promised before the accident, and none of after it.
+fn all_back(lab: &Lab, truth: &Truth) {
+    let (good, after) = divided(lab, truth);
+    assert_eq!((there(lab, &good), there(lab, &after)), (rows(&good), 0));
 }
 
 /// Lets the accident happen.

@@ -61,6 +61,11 @@ fn a_directory_that_is_not_the_stanzas_is_refused_before_anything_is_stopped() {
     assert_eq!(fs::read_to_string(production.join("holiday.jpg")).unwrap(), "whose?");
     aside.back();
 
+    // A standby: the wrong host.
+    fs::write(production.join("standby.signal"), "").unwrap();
+    refused(&["it is a standby", "Recover where production is"]);
+    fs::remove_file(production.join("standby.signal")).unwrap();
+
     // Another cluster, whose server runs on a socket of its own.
     let aside = Aside::of(&it.lab);
     let data = production.to_str().unwrap();

@@ -1,7 +1,7 @@
 //! The runner and the clients of an in-place recovery killed with KILL: whoever attaches carries it on, nothing that
 //! can't be taken back is done twice, and it completes.
 //!
-//! Five points by chance in `make test`, the seed printed; after every kind of entry for every step in `make prove`.
+//! And the clients alone, while the runner goes on. Five points by chance in `make test`, the seed printed; after every kind of entry for every step in `make prove`.
 #![expect(clippy::print_stdout, reason = "what a failed sample was is found in the test's own output")]
 
 use crate::in_place_support::{self as in_place, Recovery, Way, assert_handed_back, before};
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The points that a recovery comes by that is promoted at its first pause.
-fn points(plan: &Plan) -> Vec<String> {
+pub(crate) fn points(plan: &Plan) -> Vec<String> {
     let due = |step: &&Step| {
         step.ruled_out.is_none()
             && step
@@ -109,4 +109,67 @@ fn the_runner_of_a_recovery_is_killed_and_the_recovery_carried_on() {
     assert_handed_back(&recovery, 2);
     assert_eq!(lab.sql("SELECT string_agg(mark, ' ') FROM marks"), "before");
     recovery.assert_transcript();
+}
+
+/// `run` and then one `attach` after the other is killed, at five points or at every one: the runner that the first of them
+/// started goes on, and nobody else has to.
+#[test]
+fn the_clients_of_a_recovery_are_killed_and_its_runner_goes_on() {
+    let prove = std::env::var("LIFEBOAT_PROVE").is_ok_and(|value| value == "1");
+    let lab = in_place::practice();
+    let target = in_place::marks(&lab);
+    let (mut recovery, run) = Recovery::spawn(&lab, &["-p", &before(target)]);
+    recovery.drill.until("the first runner", |event| matches!(event, RunEvent::RunnerStarted { .. }));
+    let all = points(&recovery.drill.run().plan).into_iter().filter(|point| point != "runner ").collect::<Vec<_>>();
+    let mut open: BTreeSet<String> = if prove {
+        all.into_iter().collect()
+    } else {
+        let seed = seed();
+        println!("LIFEBOAT_SEED={seed}");
+        sample(all, seed)
+    };
+    println!("killed at: {open:?}");
+    let (wanted, mut seen, mut killed, mut client) = (open.len(), 0, 0, run);
+    loop {
+        while seen < recovery.drill.entries.len() {
+            let here = point(&recovery.drill.entries[seen].event);
+            seen += 1;
+            if !open.remove(&here) {
+                continue;
+            }
+            // One that has said what is waited for has ended by itself: there is always one to kill.
+            if client.try_wait().unwrap().is_some() {
+                client = kills::spawn(&lab, "attach.txt", &["attach", recovery.id()]);
+            }
+            kills::kill(client.id(), Signal::KILL);
+            killed += usize::from(kills::exit_of(client).is_none());
+            client = kills::spawn(&lab, "attach.txt", &["attach", recovery.id()]);
+        }
+        match recovery.asks() {
+            Some(Way::Ended(_)) => break,
+            Some(Way::Decision) => recovery.decide(&["promote"]),
+            Some(other) => panic!("{other:?}: {}", recovery.reasons()),
+            None => {
+                if let Some(gate) = recovery.drill.run().open_gate().map(|(gate, _)| gate.id.to_string()) {
+                    lab::assert_done(&recovery.command(&["approve", recovery.id(), &gate, "main"]), &gate);
+                }
+            }
+        }
+        recovery.drill.read_on(Duration::from_millis(50));
+    }
+    // The last entries come with the end.
+    for entry in &recovery.drill.entries[seen..] {
+        open.remove(&point(&entry.event));
+    }
+    kills::exit_of(client);
+    println!("{killed} of {wanted} clients were killed while they lived");
+    assert!(open.is_empty(), "never came by: {open:?}");
+    assert!(killed * 2 > wanted, "{killed} of {wanted} were there to be killed");
+    let runners = recovery.drill.entries.iter().filter(|entry| matches!(entry.event, RunEvent::RunnerStarted { .. }));
+    assert_eq!((recovery.drill.run().outcome_word(), runners.count()), ("done", 1));
+    recovery.drill.assert_nothing_ran_twice();
+    assert_handed_back(&recovery, 2);
+    assert_eq!(lab.sql("SELECT string_agg(mark, ' ') FROM marks"), "before");
+    let attached = kills::attach(&lab, &recovery.drill);
+    assert_eq!(attached.status.code(), Some(0), "{}", kills::text(&attached));
 }

@@ -13,6 +13,7 @@ use std::fs;
 fn however_the_server_at_the_pause_ends_it_is_not_promoted_and_the_run_goes_on() {
     let lab = in_place::practice();
     let target = in_place::marks(&lab);
+    let later = lab.sql("SELECT clock_timestamp()");
     let (mut recovery, client) = Recovery::spawn(&lab, &["-p", &before(target)]);
     recovery.comes_to(&Way::Decision);
     kills::exit_of(client);
@@ -66,11 +67,11 @@ fn however_the_server_at_the_pause_ends_it_is_not_promoted_and_the_run_goes_on()
     assert_eq!(recovery.drill.steps_started("restore"), 1);
     recovery.assert_nothing_destroyed_twice();
     recovery.assert_transcript();
-    another_timeline(&lab, &recovery, target);
+    another_timeline(&lab, &recovery, target, &later);
 }
 
 /// What was made on the timeline that was left is no part of production's own history any more.
-fn another_timeline(lab: &Lab, recovery: &Recovery<'_>, target: Lsn) {
+fn another_timeline(lab: &Lab, recovery: &Recovery<'_>, target: Lsn, later: &str) {
     let (set, name) = (format!("set={}", recovery.value("goal.set")), format!("target=name:{}", in_place::DISCARDED));
     let wish = ["-p", &set, "-p", &name, "-p", "exclusive=false", "--approve", "fence=main"];
     let output = in_place::run(lab, &wish);
@@ -82,7 +83,20 @@ fn another_timeline(lab: &Lab, recovery: &Recovery<'_>, target: Lsn) {
     let output = in_place::run(lab, &["-p", &behind, "-p", "timeline=1"]);
     let said = kills::text(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    for word in ["where production's timeline 2 left it", "the nearest that works: -p target=0/", "pitr-side-by-side"] {
+    let words = ["where production's timeline 2 left it", "the nearest that works: -p target=0/", "pitr-side-by-side"];
+    words.iter().for_each(|word| assert!(said.contains(word), "'{word}' is not in: {said}"));
+    // So is a time that keeps a commit of what was left.
+    let behind = format!("target={later}");
+    let output = in_place::run(lab, &["-p", &behind, "-p", "timeline=1"]);
+    let said = kills::text(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the commit of xid "), "{said}");
+    words.iter().for_each(|word| assert!(said.contains(word), "'{word}' is not in: {said}"));
+    // Where a restore point or a transaction lies is known with the WAL at hand, before anything is stopped.
+    let output = in_place::run(lab, &[&wish[2..], &["-p", "timeline=1"]].concat());
+    let said = kills::text(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for word in ["where production left timeline 1", "The nearest that works is -p target=0/", "pitr-side-by-side"] {
         assert!(said.contains(word), "'{word}' is not in: {said}");
     }
     assert_eq!(lab.sql("SELECT pg_is_in_recovery()"), "f");

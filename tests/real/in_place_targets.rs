@@ -29,6 +29,7 @@ fn says(said: &str, words: &[&str]) {
 #[test]
 fn a_target_that_cannot_be_reached_is_refused_while_production_runs() {
     let lab = in_place::practice();
+    lab.quiet();
     in_place::marks(&lab);
     let server = in_place::postmaster(&lab);
 

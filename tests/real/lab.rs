@@ -81,6 +81,15 @@ impl Lab {
         assert_done(&output, "pg_ctl start");
     }
 
+    /// From here on nothing is archived and no transaction ends but by the test: on a busy machine production's own
+    /// `archive_timeout` passes between two steps of it, and a read that left a hint bit in WAL is enough for a segment more.
+    pub(crate) fn quiet(&self) {
+        self.sql("ALTER SYSTEM SET archive_timeout = 0");
+        self.sql("ALTER SYSTEM SET autovacuum = off");
+        self.sql("SELECT pg_reload_conf()");
+        wait_until("it is quiet", || self.sql("SHOW archive_timeout") == "0" && self.sql("SHOW autovacuum") == "off");
+    }
+
     /// Stops the production server in order.
     pub(crate) fn stop(&self) {
         let output = as_owner(self.marker.bin_directory.join("pg_ctl"))

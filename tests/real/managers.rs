@@ -135,4 +135,32 @@ fn debians_cluster_is_stopped_held_and_handed_back_by_its_own_tools() {
     undo.ended("done");
     assert_eq!(lab.sql("SELECT count(*) FROM ledger"), "0");
     debian.has_it_back(&lab, &start_conf);
+    an_aborted_run_says_what_stays_held(&lab, &debian, &target, &start_conf);
+}
+
+/// It leaves the cluster disabled on purpose, and the old one aside: it says so, with the commands that undo it.
+fn an_aborted_run_says_what_stays_held(lab: &Lab, debian: &Debian, target: &str, start_conf: &str) {
+    let mut run = Driven::begin(lab, &["pitr-in-place", "-p", &format!("target=lsn:{target}")]);
+    approve(&mut run, lab, "fence");
+    assert_eq!(gate(&run), "overwrite");
+    let output = lab.run_lifeboat(&["abort", &run.id()]);
+    lab::assert_done(&output, "abort");
+    let said = String::from_utf8(output.stdout).unwrap();
+    let (held, before) = (debian.file("start.conf"), debian.file("start.conf.before-recovery"));
+    let let_go = format!("mv {} {}", before.display(), held.display());
+    for words in ["Still so on this host", " run pitr-undo", "says disabled", &let_go, "no server runs on"] {
+        assert!(said.contains(words), "'{words}' is not in: {said}");
+    }
+    debian.is_refused();
+    // As it says.
+    let words: Vec<&str> = let_go.split(' ').collect();
+    lab::assert_done(&as_owner(words[0]).args(&words[1..]).output().unwrap(), &let_go);
+    let mut undo = Driven::begin(lab, &["pitr-undo"]);
+    undo.through_gates();
+    undo.ended("done");
+    assert_eq!(lab.sql("SELECT count(*) FROM ledger"), "0");
+    debian.has_it_back(lab, start_conf);
+    let output = lab.run_lifeboat(&["attach", &run.id()]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!said.contains("Still so on this host"), "{said}");
 }

@@ -103,8 +103,7 @@ fn under_load_it_moves_keeps_outlives_its_run_and_is_cleaned_up() {
 fn what_is_left_pauses_again_by_itself_and_the_newest_commit_needs_no_archive() {
     let lab = lab::running();
     // Nothing but a wish of the run may make production archive from here on.
-    lab.sql("ALTER SYSTEM SET archive_timeout = 0");
-    lab.sql("SELECT pg_reload_conf()");
+    lab.quiet();
     lab.sql("CREATE TABLE marks (n integer)");
     lab.wait_archived();
     lab.sql("INSERT INTO marks VALUES (1)");

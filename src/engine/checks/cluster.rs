@@ -75,9 +75,15 @@ fn mounts(directory: &Path, fstab: &str, mounted: &[PathBuf], report: &mut Check
         mounted.iter().filter(|point| point.starts_with(directory)).map(|point| point.display().to_string()).collect();
     report.put("mount-points", if inside.is_empty() { "none".to_owned() } else { clean(&inside.join(", ")) });
     if !inside.is_empty() {
+        let alone = mounted.iter().filter(|point| point.starts_with(directory)).all(|point| point == directory);
         report.good(format!(
-            "mounted at or below it: {}. What is mounted can't be renamed: the old cluster is kept as a copy on another file system, and the restore goes over it with --delta",
-            inside.join(", ")
+            "mounted at or below it: {}. What is mounted can't be renamed: {}",
+            inside.join(", "),
+            if alone {
+                "the old cluster is kept as a copy on another file system (-p kept=DIRECTORY), by a standby, or not at all; the restore goes over it with --delta"
+            } else {
+                "with a mount below the data directory the old cluster is kept by a standby, or not at all; the restore goes over it with --delta"
+            }
         ));
     }
 }
@@ -136,7 +142,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     let there = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let left: Vec<&str> = UNFINISHED.into_iter().filter(|name| there(name)).collect();
     report.put("unfinished", if left.is_empty() { "no" } else { "yes" });
-    for name in ["system-identifier", "timeline"] {
+    for name in ["system-identifier", "timeline", "checkpoint", "role"] {
         report.put(name, "unknown");
     }
     let empty = match std::fs::read_dir(directory) {
@@ -173,6 +179,8 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
         report.put("cluster", "whole");
         let control = input.around.postgres.control_data(directory, &input.around.environment)?;
         report.put("timeline", control.timeline);
+        report.put("checkpoint", control.checkpoint);
+        role(directory, report);
         report.good(format!("its control file says '{}', timeline {}", control.state, control.timeline));
         identifier(control.system_identifier, wanted, report);
         return Ok(());
@@ -190,6 +198,23 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
             .good("its global/pg_control is gone (removed by hand, or by a restore that ended before it copied anything): whose cluster it is can't be told any more, only its place says so"),
     }
     Ok(())
+}
+
+/// What the cluster is to the others: by the files that PostgreSQL goes by (12 on), which a promotion removes.
+fn role(directory: &Path, report: &mut CheckReport) {
+    let there = |name: &str| directory.join(name).symlink_metadata().is_ok();
+    if there("standby.signal") {
+        report.put("role", "standby");
+        report.bad(
+            "it is a standby: standby.signal is there, and production is another cluster",
+            "Recover where production is. If production is lost and this host takes its place: a standby may have everything, so look at it first and promote it (pg_ctl promote); else stop it, take standby.signal away and begin again.",
+        );
+    } else if there("recovery.signal") {
+        report.put("role", "in recovery");
+        report.good("it is in recovery: recovery.signal is there");
+    } else {
+        report.put("role", "primary");
+    }
 }
 
 fn identifier(found: u64, wanted: u64, report: &mut CheckReport) {

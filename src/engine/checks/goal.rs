@@ -5,6 +5,7 @@ use crate::domain::lsn::Lsn;
 use crate::domain::text::clean;
 use crate::domain::wal::{TimelineId, WalSegment};
 use crate::domain::wal_marks::{LockedRelation, TransactionEnd};
+use crate::engine::checks::fork::Fork;
 use crate::engine::checks::{CheckError, CheckReport, Input, set_of, wrong};
 use crate::engine::clock;
 use crate::engine::ground;
@@ -123,7 +124,15 @@ pub(super) fn recovery_goal(input: &Input<'_>) -> Result<CheckReport, CheckError
         (input.repository_key()?, input.label()?)
     };
     let (repository, set) = set_of(&stanza, key, label)?;
-    match worked_out(input, &stanza, (repository, set), &target, timeline, safety) {
+    let fork = Fork::given(input, timeline)?;
+    let goal = worked_out(input, &stanza, (repository, set), &target, timeline, safety).and_then(|goal| {
+        let stop = (goal.value.as_str(), goal.inclusive);
+        match fork.and_then(|fork| fork.refuses(&target, stop, goal.last_kept.as_ref())) {
+            Some((what, remedy)) => Err(Refused { what, remedy }),
+            None => Ok(goal),
+        }
+    });
+    match goal {
         Ok(goal) => told(&goal, &target, timeline, (repository, set), &mut report),
         Err(refused) => report.bad(refused.what, refused.remedy),
     }

@@ -4,7 +4,9 @@ use crate::engine::checks::{CheckError, CheckReport, Input, listed};
 use crate::engine::psql::{Psql, PsqlError, Row, shown};
 
 const STANDBYS: &str = "SELECT application_name AS name, coalesce(client_addr::text, 'socket') AS at, state, \
-    sync_state AS sync FROM pg_stat_replication ORDER BY 1";
+    sync_state AS sync, pg_size_pretty(pg_wal_lsn_diff( \
+    CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, \
+    coalesce(replay_lsn, flush_lsn))) AS behind FROM pg_stat_replication ORDER BY 1";
 const SLOTS: &str =
     "SELECT slot_name AS name, slot_type AS type, plugin, database, active FROM pg_replication_slots ORDER BY 1";
 const SUBSCRIPTIONS: &str = "SELECT s.subname AS name, d.datname AS database, s.subenabled AS enabled \
@@ -70,7 +72,9 @@ pub(super) fn look(psql: &Psql, database: &str, found: &mut Hanging) -> Result<(
     };
     let it = |row: &Row, column: &str| shown(row, column);
     found.standbys = rows(STANDBYS, &|row| {
-        format!("{} at {} ({}, {})", it(row, "name"), it(row, "at"), it(row, "state"), it(row, "sync"))
+        let behind = Some(it(row, "behind")).filter(|behind| !behind.is_empty());
+        let behind = behind.map_or_else(String::new, |behind| format!(", {behind} behind"));
+        format!("{} at {} ({}, {}{behind})", it(row, "name"), it(row, "at"), it(row, "state"), it(row, "sync"))
     })?;
     found.slots = rows(SLOTS, &|row| {
         let used = if it(row, "active") == "true" { "in use" } else { "not in use" };

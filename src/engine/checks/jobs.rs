@@ -10,9 +10,7 @@ use std::path::Path;
 /// Names the jobs of this host, and where others would be.
 pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let stanza = input.text("stanza")?;
-    let mut found = backup_jobs::find(Path::new("/"));
-    own_crontab(input, &mut found);
-    let idle = idle_timers(input, &mut found);
+    let (found, idle) = look(input);
     let config = input.config()?;
     let mut report = CheckReport::default();
     for repository in config.repositories(stanza) {
@@ -26,6 +24,47 @@ pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> 
         report.good(format!("{name} would run pgbackrest; it is neither enabled nor started, and stays so"));
     }
     Ok(report)
+}
+
+/// Reads back that none of them can start by itself: an answer at a gate holds nothing. What surely backs up something else
+/// is left alone.
+pub(super) fn backup_jobs_held(input: &Input<'_>) -> Result<CheckReport, CheckError> {
+    let stanza = input.text("stanza")?;
+    let config = input.around.pgbackrest.config.as_deref();
+    let (mut found, _) = look(input);
+    let (ours, others) = found.jobs.into_iter().partition(|job| backup_jobs::may_concern(&job.runs, stanza, config));
+    found.jobs = ours;
+    let mut report = CheckReport::default();
+    held(&found, &mut report);
+    for job in others {
+        report.good(format!("{} backs up something else: {}", job.place, job.runs));
+    }
+    Ok(report)
+}
+
+fn held(found: &BackupJobs, report: &mut CheckReport) {
+    let armed: Vec<_> = found.jobs.iter().filter(|job| job.hold != HELD).collect();
+    for job in &armed {
+        report.bad(format!("{} is not held and runs {}", job.place, job.runs), format!("As root: {}", job.hold));
+    }
+    if armed.is_empty() {
+        report.good("no cron job or timer that could be looked at starts pgbackrest backup or expire by itself");
+    }
+    if !found.unread.is_empty() {
+        let places = listed(&found.unread);
+        report.good(format!(
+            "not read back, since this user can't look into it: {places}; ask root (crontab -l -u USER)"
+        ));
+    }
+    report.put("armed", listed(&armed.iter().map(|job| job.place.clone()).collect::<Vec<_>>()));
+}
+
+/// What there is, as far as this user sees it, and the timers that never run.
+fn look(input: &Input<'_>) -> (BackupJobs, Vec<String>) {
+    let mut found = backup_jobs::find(Path::new("/"));
+    own_crontab(input, &mut found);
+    let idle = idle_timers(input, &mut found);
+    (found, idle)
 }
 
 /// Takes timers out that are neither enabled nor started: to arm them at the end would start what never ran.
@@ -125,5 +164,15 @@ mod tests {
         assert_eq!((report.captures["hold"].as_str(), report.captures["re-arm"].as_str()), ("hold 2", "arm 2; arm 3"));
         assert!(report.findings[0].what.contains("Hold it: hold 2"), "{report:?}");
         assert!(report.findings[2].what.contains("can't look into /var/spool"), "{report:?}");
+        // read back: one is held and one is not
+        let mut report = CheckReport::default();
+        held(&found, &mut report);
+        assert_eq!(report.captures["armed"], "/etc/cron.d/x line 2");
+        let wrong: Vec<_> = report.findings.iter().filter(|finding| !finding.holds).collect();
+        assert_eq!((wrong.len(), wrong[0].remedy.as_str()), (1, "As root: hold 2"));
+        let mut report = CheckReport::default();
+        held(&BackupJobs { jobs: vec![job(3)], unread: found.unread }, &mut report);
+        assert!(report.holds() && report.captures["armed"] == "none", "{report:?}");
+        assert!(report.findings[1].what.contains("not read back"), "{report:?}");
     }
 }

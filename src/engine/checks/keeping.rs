@@ -258,6 +258,7 @@ mod tests {
             space: Space { file_system: 1, free_bytes },
             reflink: false,
             obstacle: obstacle.map(str::to_owned),
+            mounted: false,
             in_set: true,
         };
         keep_plan(&KeepFacts { parts: vec![part], restored_bytes: 1000, elsewhere: None }, &Speeds::default())
@@ -296,6 +297,7 @@ mod tests {
             space: Space { file_system: 1, free_bytes: 1 },
             reflink: false,
             obstacle: None,
+            mounted: false,
             in_set: true,
         };
         let ask = |place: &str| {

@@ -9,6 +9,7 @@ mod cluster;
 mod compared;
 mod coverage;
 mod files;
+mod fork;
 mod forward;
 mod goal;
 mod handed_back;
@@ -21,6 +22,7 @@ mod manager;
 mod production;
 mod restored;
 mod server;
+mod standby;
 mod tablespaces;
 mod thrown_away;
 mod versions;
@@ -134,6 +136,7 @@ pub fn run(
         "archive-covers-target" => coverage::archive_covers_target(&input),
         "archived-everywhere" => archived::archived_everywhere(&input),
         "backup-jobs" => jobs::backup_jobs(&input),
+        "backup-jobs-held" => jobs::backup_jobs_held(&input),
         "back-in-production" => handed_back::back_in_production(&input),
         "recovery-goal" => goal::recovery_goal(&input),
         "backup-set-usable" => archive::backup_set_usable(&input),
@@ -157,6 +160,7 @@ pub fn run(
         "settings-compared" => compared::settings_compared(&input, compared::Door::Open),
         "settings-compared-fenced" => compared::settings_compared(&input, compared::Door::Fenced),
         "spool-and-locks" => server::spool_and_locks(&input),
+        "standby-is-whole" => standby::standby_is_whole(&input),
         "tablespaces-do-not-collide" => tablespaces::do_not_collide(&input),
         "thrown-away" => thrown_away::thrown_away_by(&input),
         "versions-match" => versions::versions_match(&input),

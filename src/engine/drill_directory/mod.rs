@@ -17,7 +17,7 @@ mod remove;
 mod server;
 pub(crate) mod walk;
 
-pub use remove::{Removed, remove_marked};
+pub use remove::{Removed, empty_what_was_copied, remove_marked};
 pub use server::{is_marked, stop_server};
 pub use walk::{mount_points_in, symlink_in};
 

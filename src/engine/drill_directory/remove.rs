@@ -50,6 +50,22 @@ pub fn remove_marked(run: &RunId, directory: &Path) -> Result<Removed, DrillDire
     Ok(removed)
 }
 
+/// Empties a directory that carries no mark, and stays: the caller has made a whole copy of what is in it. Links are
+/// removed, never followed.
+///
+/// # Errors
+/// [`DrillDirectoryError`]: a symbolic link in the path, another file system below it, a live server in it: looked at
+/// before the first file is removed.
+pub fn empty_what_was_copied(directory: &Path) -> Result<Removed, DrillDirectoryError> {
+    let root = walk::open(directory, Missing::Fail)?;
+    let device = rustix::fs::fstat(&root).map_err(DrillDirectoryError::system(directory, "looking at it"))?.st_dev;
+    nobody_lives(directory, directory, &root, device, 0)?;
+    let mut removed = Removed::default();
+    empty(directory, &root, &mut removed, 0)?;
+    rustix::fs::fsync(&root).map_err(DrillDirectoryError::system(directory, "syncing the directory"))?;
+    Ok(removed)
+}
+
 pub(super) fn is_ours(run: &RunId, directory: &Path, root: &OwnedFd) -> Result<(), DrillDirectoryError> {
     let not_ours = |why: String| DrillDirectoryError::NotOurs { path: directory.to_owned(), why };
     match marker(root, directory)? {

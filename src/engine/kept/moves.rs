@@ -38,6 +38,12 @@ pub(super) fn nothing_mounted(path: &Path) -> Result<(), KeptError> {
     }
 }
 
+/// Whether `path` itself is a mount point and nothing is mounted below it: it can't be renamed, but emptied and filled.
+pub(super) fn is_mounted_alone(path: &Path) -> Result<bool, KeptError> {
+    let mounts = mount_points_in(path).map_err(KeptError::io("/proc/self/mountinfo", "reading it"))?;
+    Ok(!mounts.is_empty() && mounts.iter().all(|mount| mount == path))
+}
+
 /// Moves a directory to a name that is free on the same file system, and syncs both folders.
 pub(super) fn move_directory(from: &Path, to: &Path) -> Result<(), KeptError> {
     nothing_mounted(from)?;

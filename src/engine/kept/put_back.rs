@@ -1,11 +1,11 @@
 //! The way back: what is in place now goes aside, the kept cluster returns.
 
 use crate::domain::event::RunId;
-use crate::engine::drill_directory::mark;
+use crate::engine::drill_directory::{empty_what_was_copied, mark};
 use crate::engine::kept::keep::copy_to;
 use crate::engine::kept::record::{KeptState, Record, RecordedPart, read_record};
-use crate::engine::kept::survey::{aside_of, tablespaces};
-use crate::engine::kept::{CONTENT, KeptError, control, moves};
+use crate::engine::kept::survey::{aside_of, copied_aside, tablespaces};
+use crate::engine::kept::{CONTENT, KeptError, control, copy, moves};
 use crate::planning::keeping::{PartKind, Way};
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,8 @@ pub fn put_back(run: &RunId, home: &Path) -> Result<PutBack, KeptError> {
 }
 
 fn done(run: &RunId, record: Record, left_in_place: Vec<PathBuf>) -> PutBack {
-    let asides = record.parts.iter().map(|part| aside_of(run, part.planned.kind, &part.planned.from));
+    let asides = record.parts.iter().map(|part| &part.planned);
+    let asides = asides.flat_map(|part| [aside_of(run, part.kind, &part.from), copied_aside(&part.chest)]);
     let aside = asides.filter(|aside| moves::exists(aside)).collect();
     PutBack { data_directory: record.data_directory.clone(), aside, left_in_place, record }
 }
@@ -80,10 +81,12 @@ fn verify(record: &Record, parts: &[RecordedPart], unfinished: bool) -> Result<(
         if !moves::exists(&content) && !unfinished && !going_on {
             return Err(KeptError::unexpected(content, "the kept part is not there any more"));
         }
-        for path in [&content, &planned.from] {
-            if moves::exists(path) {
-                moves::nothing_mounted(path)?;
-            }
+        if moves::exists(&content) {
+            moves::nothing_mounted(&content)?;
+        }
+        let fills = planned.way == Way::Copy && moves::is_mounted_alone(&planned.from)?;
+        if moves::exists(&planned.from) && !fills {
+            moves::nothing_mounted(&planned.from)?;
         }
         if planned.kind == PartKind::Data && moves::exists(&content) {
             let found = control::identity(&content)?.map(|identity| identity.system_identifier);
@@ -120,6 +123,9 @@ fn exchange(run: &RunId, part: &RecordedPart) -> Result<(), KeptError> {
             Err(KeptError::unexpected(from, "it is neither here nor among what was kept"))
         };
     }
+    if moves::is_mounted_alone(from)? {
+        return exchange_filling(run, part);
+    }
     let aside_chest = aside_of(run, planned.kind, from);
     drop(mark(run, &aside_chest)?);
     let aside = aside_chest.join(CONTENT);
@@ -140,5 +146,19 @@ fn exchange(run: &RunId, part: &RecordedPart) -> Result<(), KeptError> {
     }
     copy_to(run, &content, &aside_chest, "incoming", Way::Copy, PartKind::Wal)?;
     moves::move_directory(&aside_chest.join("incoming"), from)?;
+    moves::move_directory(&content, &planned.chest.join(USED))
+}
+
+/// For a mount point, which can't be renamed: what is in it is copied aside, beside what was kept; then it is emptied, and
+/// filled with that. It is emptied only when the copy is whole; interrupted from there on, it is emptied and filled again.
+pub(super) fn exchange_filling(run: &RunId, part: &RecordedPart) -> Result<(), KeptError> {
+    let planned = &part.planned;
+    let (from, content) = (&planned.from, planned.chest.join(CONTENT));
+    let aside_chest = copied_aside(&planned.chest);
+    drop(mark(run, &aside_chest)?);
+    // disarmed in place before: the copy is, too
+    copy_to(run, from, &aside_chest, CONTENT, Way::Copy, PartKind::Wal)?;
+    empty_what_was_copied(from)?;
+    copy::copy_tree(&content, from, Way::Copy, false)?;
     moves::move_directory(&content, &planned.chest.join(USED))
 }

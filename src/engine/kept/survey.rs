@@ -41,6 +41,11 @@ pub(super) fn aside_of(run: &RunId, kind: PartKind, from: &Path) -> PathBuf {
     }
 }
 
+/// The same for a part that was copied back into a mount point, which can't be renamed: beside what was kept.
+pub(super) fn copied_aside(chest: &Path) -> PathBuf {
+    chest.join("aside")
+}
+
 /// Looks at the cluster in `data_directory`. `elsewhere`: a directory for copies on another file system (made later; its parent has to exist).
 ///
 /// # Errors
@@ -163,6 +168,7 @@ fn part(kind: PartKind, from: &Path, chest: PathBuf) -> Result<PartFacts, KeptEr
         space: space(from)?,
         reflink: can_reflink(&directory),
         obstacle: obstacle(from, &chest)?,
+        mounted: moves::is_mounted_alone(from)?,
         in_set: true,
         chest,
     })

@@ -309,3 +309,40 @@ fn a_part_of_the_same_plan_only() {
     assert!(site.keep(&option).is_err());
     assert!(copy.parts.iter().all(|part| part.way == Way::Copy));
 }
+
+/// As into a mount point: emptied only when the copy aside is whole, and again wherever it was interrupted.
+#[test]
+fn a_directory_that_cant_be_renamed_is_filled_again_and_what_was_in_it_lies_aside() {
+    for stage in 0..4 {
+        let site = Site::new();
+        let before = site.tree("main");
+        let option = site.option(Keeping::CopyElsewhere);
+        let kept = site.keep(&option).unwrap();
+        site.fill("new");
+        control::disarm(&site.path("main")).unwrap();
+        let restored = site.tree("main");
+        let data = &kept.record.parts[0];
+        let (chest, main) = (data.planned.chest.clone(), site.path("main"));
+        let aside = survey::copied_aside(&chest);
+        // what an interruption leaves: nothing yet, a whole copy, an emptied directory, a half filled one
+        let steps: [&dyn Fn(); 3] = [
+            &|| {
+                drop(crate::engine::drill_directory::mark(&site.run, &aside).unwrap());
+                copy::copy_tree(&main, &aside.join(CONTENT), Way::Copy, false).unwrap();
+            },
+            &|| {
+                crate::engine::drill_directory::empty_what_was_copied(&main).unwrap();
+            },
+            &|| {
+                fs::create_dir_all(main.join("base/5")).unwrap();
+                fs::write(main.join("base/5/1259"), "torn").unwrap();
+            },
+        ];
+        steps.iter().take(stage).for_each(|step| step());
+        put_back::exchange_filling(&site.run, data).unwrap();
+        control::arm(&main).unwrap();
+        assert_eq!(site.tree("main"), before, "{stage}");
+        assert_eq!(site.tree(aside.join(CONTENT).strip_prefix(site.path("")).unwrap().to_str().unwrap()), restored);
+        assert!(!chest.join(CONTENT).exists(), "it is not taken for kept any more");
+    }
+}

@@ -15,6 +15,7 @@ fn facts(free: u64, bytes: u64) -> KeepFacts {
         space,
         reflink: false,
         obstacle: None,
+        mounted: false,
         in_set: true,
     };
     let parts = vec![part(PartKind::Data, "/pg/main", bytes), part(PartKind::Tablespace(16384), "/ts/PG_15", bytes)];

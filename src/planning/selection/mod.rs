@@ -16,6 +16,7 @@ pub use refusal::Refusal;
 
 use crate::domain::inventory::{BackupSet, Repository, RepositoryKey, Stanza, SystemId};
 use crate::domain::label::BackupLabel;
+use crate::domain::lsn::Lsn;
 use crate::domain::wal::{TimelineHistory, TimelineId};
 use crate::planning::target::{RecoveryTarget, show};
 use fitness::judge;
@@ -151,24 +152,43 @@ pub fn choose(stanza: &Stanza, wish: &Wish, histories: &Histories) -> Result<Cho
 
 /// A position on an ancestor of production's timeline behind the place where production left it is none of its own past:
 /// a recovery there would bring the discarded commits back and throw away those that were made since. To the end of that
-/// timeline (`latest`) it is the way back from a recovery, and has to be asked for in so many words.
+/// timeline (`latest`) it is the way back from a recovery, and has to be asked for in so many words. What a time, a
+/// transaction or a restore point means only WAL can tell: those are looked at where that is at hand.
 ///
 /// # Errors
 /// [`Refusal::Left`].
 pub fn lies_in_history(wish: &Wish, histories: &Histories) -> Result<(), Refusal> {
-    let (RecoveryTarget::Lsn { lsn, .. }, Some(wanted), Some(production)) =
-        (&wish.target, wish.timeline, wish.production_timeline)
-    else {
-        return Ok(());
-    };
-    let mut of_production = histories.values().filter_map(|files| files.get(&production));
-    let mut entries = of_production.next().into_iter().flat_map(|history| &history.entries);
-    match entries.find(|entry| entry.parent == wanted) {
-        Some(left) if *lsn > left.switch => {
-            Err(Refusal::Left { lsn: *lsn, timeline: wanted, production, switch: left.switch })
-        }
-        _ => Ok(()),
+    let (RecoveryTarget::Lsn { lsn, .. }, Some(fork)) = (&wish.target, fork(wish, histories)) else { return Ok(()) };
+    if *lsn > fork.switch { Err(fork.refuses(lsn.to_string())) } else { Ok(()) }
+}
+
+/// Where production's timeline left the one that is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork {
+    /// The timeline that is asked for.
+    pub timeline: TimelineId,
+    /// Production's.
+    pub production: TimelineId,
+    /// Where its last record ends that is production's past as well.
+    pub switch: Lsn,
+}
+
+impl Fork {
+    /// The refusal of something that lies behind it.
+    #[must_use]
+    pub fn refuses(self, what: String) -> Refusal {
+        Refusal::Left { what, timeline: self.timeline, production: self.production, switch: self.switch }
     }
+}
+
+/// The fork between the timeline that is asked for and production's; `None` where production is on that timeline, was
+/// never on it, or nobody can tell.
+#[must_use]
+pub fn fork(wish: &Wish, histories: &Histories) -> Option<Fork> {
+    let (timeline, production) = (wish.timeline?, wish.production_timeline?);
+    let history = histories.values().find_map(|files| files.get(&production))?;
+    let left = history.entries.iter().find(|entry| entry.parent == timeline)?;
+    Some(Fork { timeline, production, switch: left.switch })
 }
 
 /// Along one history a later stop means less to replay. Times are whole seconds: positions decide within one.

@@ -105,17 +105,17 @@ pub enum Refusal {
         /// What came of looking for it in the WAL, where that was done.
         looked: Option<String>,
     },
-    /// The position is on a timeline that production has left before.
+    /// The target is on a timeline that production has left before.
     #[error(
-        "{lsn} lies on timeline {timeline} behind {switch}, where production's timeline {production} left it: it is no \
+        "{what} lies on timeline {timeline} behind {switch}, where production's timeline {production} left it: it is no \
          part of production's past, and everything committed on timeline {production} would be lost\
          \n  the nearest that works: -p target={switch} -p timeline={timeline}; or a target along timeline {production}\
          \n  to get at what was discarded there: pitr-side-by-side with -p timeline={timeline}, production goes on; \
          to take all of it back: -p target=latest -p timeline={timeline}"
     )]
     Left {
-        /// The position.
-        lsn: Lsn,
+        /// The position, or what the target would keep that lies behind it.
+        what: String,
         /// The timeline it is looked for on.
         timeline: TimelineId,
         /// Production's.
