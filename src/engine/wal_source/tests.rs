@@ -5,6 +5,7 @@ use crate::domain::inventory::Inventory;
 use crate::engine::pgbackrest::RepoListing;
 use proptest::prelude::*;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 
 const ALL: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Lz4, Compression::Zstd, Compression::Bzip2];
@@ -36,7 +37,8 @@ fn packed(plain: &[u8], compression: Compression) -> Vec<u8> {
 fn unpack(stored: Vec<u8>, compression: Compression, limit_bytes: u64) -> Result<Vec<u8>, UnpackError> {
     let mut plain = Vec::new();
     let bytes = super::unpack::unpack(stored.as_slice(), compression, limit_bytes, &mut |piece| {
-        plain.extend_from_slice(piece)
+        plain.extend_from_slice(piece);
+        ControlFlow::Continue(())
     })?;
     assert_eq!(bytes, plain.len() as u64);
     Ok(plain)
@@ -265,7 +267,7 @@ fn the_cache_lets_the_least_recently_used_go() {
     };
     let put = |number: u8, bytes: usize| {
         let draft = cache.draft().unwrap();
-        draft.file().write_all(&vec![number; bytes]).unwrap();
+        draft.share().write_all(&vec![number; bytes]).unwrap();
         cache.keep(draft, SYSTEM, &copy(number, number));
     };
     let get = |number: u8| {
@@ -280,7 +282,7 @@ fn the_cache_lets_the_least_recently_used_go() {
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     };
     // A draft that is not kept leaves nothing.
-    cache.draft().unwrap().file().write_all(b"half").unwrap();
+    cache.draft().unwrap().share().write_all(b"half").unwrap();
     assert_eq!(names(), Vec::<PathBuf>::new());
     for number in 0..3 {
         put(number, 1000);
