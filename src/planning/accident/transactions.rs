@@ -7,12 +7,14 @@ use crate::domain::wal_reader::{
     RunningTransactions, StorageChange,
 };
 use crate::planning::accident::counts::Touched;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
 const MOST_OPEN: usize = 100_000;
 /// Relation files with changes of open transactions: what fills the map that holds them (10 MB) without another doubling.
 const MOST_TOUCHED: usize = 110_000;
+/// Of them those of one transaction: it does not push out all others.
+const MOST_TOUCHED_BY_ONE: usize = MOST_TOUCHED / 4;
 /// Created and removed files, changed definitions and locks that are kept of one transaction.
 const MOST_LISTED: usize = 10_000;
 /// The same of all open transactions together.
@@ -121,6 +123,8 @@ pub struct Transactions {
     open: Map<u32, Open>,
     touched: Map<(u32, RelationFile), Touched>,
     spare: Vec<Open>,
+    /// The transactions in some order, ended ones among them: of whom one makes way.
+    order: VecDeque<u32>,
     /// What the open transactions list of what they did beside changing rows.
     listed: usize,
     /// Transactions from this one on began after reading did.
@@ -173,6 +177,7 @@ impl Transactions {
     pub fn gap(&mut self) {
         self.open.clear();
         self.touched.clear();
+        self.order.clear();
         self.listed = 0;
         self.first_known = None;
     }
@@ -189,7 +194,8 @@ impl Transactions {
         self.unknown + self.malformed
     }
 
-    /// Changes that were left out of the counts, since there are too many open transactions or relations.
+    /// Changes, or all changes so far of a transaction, that were left out of the counts, since there are too many open
+    /// transactions or relations.
     #[must_use]
     pub fn uncounted(&self) -> u64 {
         self.uncounted
@@ -202,15 +208,33 @@ impl Transactions {
             return None;
         }
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(&record.xid) {
-            self.uncounted += 1;
-            return None;
+            self.make_way(record.xid);
         }
-        let spare = &mut self.spare;
-        Some(
-            self.open
-                .entry(record.xid)
-                .or_insert_with(|| Open { first: record.lsn, ..spare.pop().unwrap_or_default() }),
-        )
+        if self.order.len() > 2 * MOST_OPEN {
+            let open = &self.open;
+            self.order.retain(|xid| open.contains_key(xid));
+        }
+        let (spare, order) = (&mut self.spare, &mut self.order);
+        let open = self.open.entry(record.xid).or_insert_with(|| {
+            order.push_back(record.xid);
+            Open { first: record.lsn, ..spare.pop().unwrap_or_default() }
+        });
+        Some(open)
+    }
+
+    /// One open transaction is forgotten, one from the middle: where there are so many they are the subtransactions of a
+    /// long one as a rule, and the next that begins may be the accident. `xid` stays.
+    fn make_way(&mut self, xid: u32) {
+        let mut is_met = false;
+        while let Some(found) = self.order.swap_remove_front(self.order.len() / 2) {
+            is_met |= found == xid;
+            if found != xid && self.open.contains_key(&found) {
+                self.uncounted += 1;
+                self.forget(found);
+                break;
+            }
+        }
+        self.order.extend(is_met.then_some(xid));
     }
 
     #[inline]
@@ -226,10 +250,14 @@ impl Transactions {
         let key = (record.xid, file);
         if !self.touched.contains_key(&key) {
             if self.touched.len() >= MOST_TOUCHED {
+                self.make_way(record.xid);
+            }
+            let files = &mut self.open.get_mut(&record.xid)?.files;
+            if files.len() >= MOST_TOUCHED_BY_ONE || self.touched.len() >= MOST_TOUCHED {
                 self.uncounted += 1;
                 return None;
             }
-            self.open.get_mut(&record.xid)?.files.push(file);
+            files.push(file);
         }
         Some(self.touched.entry(key).or_default())
     }
