@@ -9,6 +9,8 @@
 #[path = "../tests/wal/cluster.rs"]
 #[expect(dead_code, reason = "the tests' cluster has more than a bench needs")]
 mod cluster;
+#[path = "support/processor.rs"]
+mod processor;
 
 use cluster::Cluster;
 use lifeboat::domain::wal::{SegmentSize, WalSegment};
@@ -48,10 +50,12 @@ fn bench() -> ExitCode {
     println!("wal_scan: {} segments, {} MB, two threads", names.len(), bytes >> 20);
 
     let (mut ours, mut statistics, mut text, mut transactions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut own_processor = Duration::MAX;
     let (mut peak, mut records) = (0, 0);
     for _ in 0..TURNS {
-        let (time, own_records, own_peak) = scan_once(&server.wal());
+        let (time, used, own_records, own_peak) = scan_once(&server.wal());
         ours.push(time);
+        own_processor = own_processor.min(used);
         (peak, records) = (peak.max(own_peak), own_records);
         statistics.push(waldump(&server.wal(), &["--stats=record", first, last]));
         text.push(waldump(&server.wal(), &["--rmgr=Heap", first, last]));
@@ -60,17 +64,26 @@ fn bench() -> ExitCode {
     let rate = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
     let (ours, own_time) = (fastest(&ours), fastest(&ours).as_secs_f64());
     println!("  lifeboat {:.0} MB/s, {records} records", rate(ours));
-    println!("  pg_waldump --stats=record {:.0} MB/s", rate(fastest(&statistics)));
-    println!("  pg_waldump --rmgr=Heap {:.0} MB/s", rate(fastest(&text)));
-    println!("  pg_waldump --rmgr=Transaction {:.0} MB/s", rate(fastest(&transactions)));
+    for (what, theirs) in
+        [("--stats=record", &statistics), ("--rmgr=Heap", &text), ("--rmgr=Transaction", &transactions)]
+    {
+        let times: Vec<Duration> = theirs.iter().map(|(time, _)| *time).collect();
+        println!("  pg_waldump {what} {:.0} MB/s", rate(fastest(&times)));
+    }
     let mut holds = true;
     for (what, theirs, least) in [
         ("pg_waldump --stats=record", statistics, LEAST_OF_STATISTICS),
         ("pg_waldump --rmgr=Heap", text, LEAST_OF_TEXT),
     ] {
-        let ratio = fastest(&theirs).as_secs_f64() / own_time;
+        let (times, processor): (Vec<Duration>, Vec<Duration>) = theirs.into_iter().unzip();
+        let ratio = fastest(&times).as_secs_f64() / own_time;
         holds &= ratio >= least;
         println!("{ratio:.1}x {what} (fastest of {TURNS}), at least {least}x {}", word(ratio >= least));
+        let of_one = fastest(&processor).as_secs_f64() / own_processor.as_secs_f64();
+        println!(
+            "  by processor time {of_one:.2}x, {:.1}x on {THREADS} processors of its own",
+            of_one * THREADS as f64
+        );
     }
     let is_lean = peak <= MOST_MEMORY_KB;
     println!("peak memory {:.1} MB, at most {} MB {}", peak as f64 / 1024.0, MOST_MEMORY_KB / 1024, word(is_lean));
@@ -85,22 +98,28 @@ fn fastest(times: &[Duration]) -> Duration {
     times.iter().copied().min().unwrap()
 }
 
-/// This program again, as a process of its own: time, records, peak of resident memory in kB.
-fn scan_once(directory: &Path) -> (Duration, u64, u64) {
+/// This program again, as a process of its own: time, processor time, records, peak of resident memory in kB.
+fn scan_once(directory: &Path) -> (Duration, Duration, u64, u64) {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg("scan").arg(directory).stdout(Stdio::piped());
     let begin = Instant::now();
-    let output = Command::new(std::env::current_exe().unwrap()).arg("scan").arg(directory).output().unwrap();
+    let mut child = command.spawn().unwrap();
+    // It prints two numbers: no pipe is filled.
+    let (_, used) = processor::wait(&mut child);
     let time = begin.elapsed();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     let (records, peak) = text.trim().split_once(' ').unwrap_or_else(|| panic!("the child printed '{text}'"));
-    (time, records.parse().unwrap(), peak.parse().unwrap())
+    (time, used, records.parse().unwrap(), peak.parse().unwrap())
 }
 
-fn waldump(directory: &Path, arguments: &[&str]) -> Duration {
+/// Time, and processor time.
+fn waldump(directory: &Path, arguments: &[&str]) -> (Duration, Duration) {
     let mut command = cluster::program("pg_waldump");
     command.arg("-p").arg(directory).args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     let begin = Instant::now();
-    command.status().unwrap();
-    begin.elapsed()
+    let (_, used) = processor::wait(&mut command.spawn().unwrap());
+    (begin.elapsed(), used)
 }
 
 /// Reads all segments of a directory, a half in each thread, and counts what the records say.

@@ -171,7 +171,7 @@ fn a_wrong_passphrase_is_told_and_never_shown() {
 #[test]
 fn what_is_not_the_segment_of_its_name_is_refused() {
     let lab = lab::running();
-    let segments: Vec<WalSegment> = (0..5).map(|_| sell(&lab)).collect();
+    let segments: Vec<WalSegment> = (0..6).map(|_| sell(&lab)).collect();
     let (first, second) = (lab.layout.first_repository(), lab.layout.second_repository());
     let plain: Vec<Vec<u8>> = {
         let whole = source(&lab, &[]);
@@ -194,6 +194,11 @@ fn what_is_not_the_segment_of_its_name_is_refused() {
     // whole, and of another name
     replace(&first, segments[3], &plain[0]);
     replace(&first, segments[4], &plain[4][..8 << 20]);
+    // a small file that goes on for long: it is not unpacked to its end
+    fs::remove_file(file(&first, segments[5])).unwrap();
+    let endless = zstd::encode_all([&plain[5][..8192], &vec![0; 600 << 20]].concat().as_slice(), 1).unwrap();
+    assert!(endless.len() < 200_000);
+    fs::write(folder(&first, segments[5]).join(format!("{}-{}.zst", segments[5], Sha1Sum::of(b"x"))), endless).unwrap();
     let from = source(&lab, &[]);
     for (segment, words) in segments.iter().zip([
         "belongs to the cluster with system identifier",
@@ -201,6 +206,7 @@ fn what_is_not_the_segment_of_its_name_is_refused() {
         "its content has the SHA-1",
         &format!("(segment {})", segments[0]),
         "it has 8388608 bytes, and its header speaks of segments of 16777216",
+        "it goes on behind the 16777216 bytes that its header speaks of",
     ]) {
         let (_, said) = only_attempt(&from, *segment);
         assert!(said.contains(words), "{said}");

@@ -22,6 +22,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// A directory that belongs to who a cluster would belong to.
+    pub(crate) fn folder() -> TempDir {
+        fresh_home()
+    }
+
     /// Puts a copy of everything aside, as it is now, to recover from.
     pub(crate) fn keep_base(&mut self) {
         self.stop("fast");

@@ -36,6 +36,7 @@ fn segments_of_64_megabytes_and_a_timeline_that_begins() {
     let mut cluster = Cluster::start(64, "wal_compression = on\nrestore_command = '/bin/false'");
     workload::run(&cluster);
     cluster.stop("fast");
+    assert_eq!(compare(&cluster, 64), StopReason::Unwritten);
     std::fs::write(cluster.data().join("recovery.signal"), "").unwrap();
     cluster.up();
     workload_after_promotion(&cluster);
@@ -93,7 +94,47 @@ fn compare_segments(cluster: &Cluster, megabytes: u64, names: &[String]) -> Stop
     });
     assert_eq!(position, ours.len(), "records that pg_waldump doesn't see, from {:?}", ours.get(position));
     assert!(position > 1_000, "only {position} records were compared");
+    let [stats, origins, compressed] = met(&ours);
+    if names[0].starts_with("00000001") {
+        assert!(stats > 0 && origins >= 2 && compressed > 0, "{stats} {origins} {compressed}");
+        damage_is_seen_alike(cluster, size, names, &ours);
+    }
     stream.stop().expect("the last segment is not full").reason
+}
+
+/// A flipped bit in the middle of a record: both readers read up to that record and no further.
+fn damage_is_seen_alike(cluster: &Cluster, size: SegmentSize, names: &[String], ours: &[Ours]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let segment = WalSegment::parse(&names[0]).unwrap();
+    let start = segment.start(size).unwrap();
+    let inside = |one: &&Ours| one.lsn.0 + 16_384 < start.0 + size.bytes() && one.total_bytes > 100;
+    let candidates: Vec<&Ours> = ours.iter().filter(inside).collect();
+    for damaged in [candidates[candidates.len() / 3], candidates[candidates.len() - 1]] {
+        let mut bytes = std::fs::read(cluster.wal().join(&names[0])).unwrap();
+        // Behind its header, which may be cut by the end of a page.
+        let mut at = usize::try_from(damaged.lsn.0 - start.0).unwrap() + 60;
+        if at % 8192 < 40 {
+            at += 40;
+        }
+        bytes[at] ^= 0x04;
+        std::fs::write(folder.path().join(&names[0]), &bytes).unwrap();
+        let mut stream = WalStream::new(size, None);
+        stream.begin_segment(segment);
+        let mut seen = Vec::new();
+        stream.push(&bytes, &mut |record| seen.push(record.lsn));
+        let stop = stream.stop().unwrap();
+        assert_eq!((stop.at, stop.reason), (damaged.lsn, StopReason::Checksum));
+        let mut theirs = Vec::new();
+        let said = waldump::lines_in(folder.path(), &names[0], &names[0], |line| {
+            theirs.push(Lsn::parse(&line.lsn).unwrap());
+        });
+        assert!(
+            said.contains(&format!("incorrect resource manager data checksum in record at {}", damaged.lsn)),
+            "{said}"
+        );
+        assert_eq!(seen, theirs);
+    }
 }
 
 /// Where we have names they are the same; in other resource managers the figures of all kinds are.
@@ -131,6 +172,8 @@ struct Ours {
     name: Option<&'static str>,
     /// Each has to be in what `pg_waldump` prints.
     says: Vec<String>,
+    /// Of the end of a transaction: how many objects' statistics it drops, and where the transaction comes from.
+    end: Option<(u32, Option<(u64, PgTime)>)>,
     blocks: Vec<Block>,
 }
 
@@ -150,6 +193,10 @@ impl Ours {
             rmgr: record.rmgr.to_string(),
             name: record_name(record.rmgr, record.info, record.version),
             says: says(record, &parts),
+            end: match Content::read(record, &parts) {
+                Content::Commit(ended) | Content::Abort(ended) => Some((ended.dropped_stats, ended.origin)),
+                _ => None,
+            },
             blocks,
         }
     }
@@ -167,6 +214,14 @@ impl Ours {
         let text = format!("{} {}", line.name, line.rest);
         for words in &self.says {
             assert!(text.contains(words.as_str()), "'{words}' is missing\n{}", place());
+        }
+        if let Some((dropped_stats, origin)) = self.end {
+            let listed = text.split_once("dropped stats: ").map_or("", |(_, rest)| rest);
+            let listed = listed.split([';', ',']).next().unwrap_or_default().split_whitespace().count();
+            assert_eq!(listed, dropped_stats as usize, "{}", place());
+            let words = origin.map(|(lsn, at)| format!(", lsn {}, at {}", Lsn(lsn), time(at)));
+            assert_eq!(text.contains("origin: node"), words.is_some(), "{}", place());
+            assert!(words.is_none_or(|words| text.contains(&words)), "{}", place());
         }
         let references: Vec<&str> = text.split(", blkref #").skip(1).collect();
         assert_eq!(references.len(), self.blocks.len(), "{}", place());
@@ -264,6 +319,16 @@ fn of_end(ended: &Ended<'_>) -> Vec<String> {
     words
 }
 
+/// What the workload is for was really met.
+fn met(ours: &[Ours]) -> [usize; 3] {
+    let count = |is_it: &dyn Fn(&Ours) -> bool| ours.iter().filter(|one| is_it(one)).count();
+    [
+        count(&|one| one.end.is_some_and(|(stats, _)| stats > 1)),
+        count(&|one| one.end.is_some_and(|(_, origin)| origin.is_some())),
+        count(&|one| one.blocks.iter().any(|block| block.is_compressed)),
+    ]
+}
+
 /// `subxacts: 740 741`; nothing where there are none.
 fn list(title: &str, numbers: impl Iterator<Item = u32>) -> Vec<String> {
     let text = numbers.fold(String::new(), |text, number| format!("{text} {number}"));
@@ -277,9 +342,12 @@ fn time(time: PgTime) -> String {
 
 /// Where its file lies, below the data directory.
 fn path(relation: RelationFile) -> String {
+    let database = relation.database.to_string();
     let place = match relation.tablespace {
         1664 => Path::new("global").to_owned(),
-        _ => Path::new("base").join(relation.database.to_string()),
+        1663 => Path::new("base").join(database),
+        // The directory has the version and the catalog's own in its name.
+        other => Path::new("pg_tblspc").join(other.to_string()).join("PG_15_202209061").join(database),
     };
     place.join(relation.number.to_string()).display().to_string()
 }

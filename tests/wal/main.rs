@@ -4,9 +4,21 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accidents;
+mod as_they_come;
 mod cli;
 mod cluster;
 mod equal;
+mod memory;
 mod scenarios;
+mod synthetic;
 mod waldump;
+mod week;
 mod workload;
+#[path = "../../src/domain/wal_reader/tests/writer.rs"]
+#[expect(dead_code, reason = "the reader's own tests need more of it")]
+mod writer;
+
+/// Where the writer looks for what it shares with the reader's own tests.
+mod domain {
+    pub(crate) use lifeboat::domain::{lsn, wal, wal_reader};
+}

@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, done, program};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 /// Records, bytes without images, bytes of images.
@@ -44,14 +45,20 @@ pub(crate) fn totals(cluster: &Cluster, first: &str, last: &str) -> BTreeMap<(St
 }
 
 /// Calls `each` with every record, in order.
-pub(crate) fn lines(cluster: &Cluster, first: &str, last: &str, mut each: impl FnMut(Line)) {
+pub(crate) fn lines(cluster: &Cluster, first: &str, last: &str, each: impl FnMut(Line)) {
+    lines_in(&cluster.wal(), first, last, each);
+}
+
+/// The same of segments in any directory; returns what it says where it ends.
+pub(crate) fn lines_in(directory: &Path, first: &str, last: &str, mut each: impl FnMut(Line)) -> String {
     let mut command = program("pg_waldump");
-    command.arg("-p").arg(cluster.wal()).args([first, last]).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg("-p").arg(directory).args([first, last]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         each(read(&line.unwrap()));
     }
-    child.wait().unwrap();
+    // A line or two: it never fills the pipe while the records are read.
+    String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()
 }
 
 /// Whether the reader still knows its own options: a wrong call must not pass for an empty WAL.

@@ -79,6 +79,23 @@ CHECKPOINT;
 SET wal_compression = 'zstd'; UPDATE item SET price = 2 WHERE id < 900;
 RESET wal_compression;
 DELETE FROM bulk WHERE n > 4000; VACUUM bulk; VACUUM item;
+-- catalogs in new files, another tablespace, a change that came from elsewhere, pages of an extension's index
+VACUUM FULL pg_class;
+SET allow_in_place_tablespaces = on; CREATE TABLESPACE aside LOCATION ''; CREATE TABLE lies_aside (x int) TABLESPACE aside;
+INSERT INTO lies_aside SELECT n FROM generate_series(1, 300) n; DELETE FROM lies_aside WHERE x < 20; DROP TABLE lies_aside;
+DROP TABLESPACE aside;
+SELECT pg_replication_origin_create('elsewhere') \g /dev/null
+SELECT pg_replication_origin_session_setup('elsewhere') \g /dev/null
+BEGIN; SELECT pg_replication_origin_xact_setup('7/1234', '2026-11-22 02:13:00.5+00') \g /dev/null
+INSERT INTO bulk VALUES (8, 'from elsewhere'); COMMIT;
+BEGIN; SELECT pg_replication_origin_xact_setup('7/5678', '2026-11-22 02:14:00+00') \g /dev/null
+INSERT INTO bulk VALUES (8, 'in two phases from elsewhere'); PREPARE TRANSACTION 'third'; COMMIT PREPARED 'third';
+SELECT pg_replication_origin_session_reset() \g /dev/null
+CREATE EXTENSION bloom; CREATE INDEX ON item USING bloom (id); INSERT INTO item (name) SELECT 'bloom ' || n FROM generate_series(1, 50) n;
+-- a transaction whose tables' statistics go with it, committed, rolled back, and prepared
+CREATE TABLE counted_a (x int); CREATE TABLE counted_b (x int); INSERT INTO counted_a VALUES (1); DROP TABLE counted_a, counted_b;
+BEGIN; CREATE TABLE counted_c (x int); INSERT INTO counted_c VALUES (1); ROLLBACK;
+BEGIN; CREATE TABLE counted_d (x int); DROP TABLE part_high; PREPARE TRANSACTION 'fourth'; ROLLBACK PREPARED 'fourth';
 CREATE DATABASE passing; DROP DATABASE passing;
 CREATE DATABASE copied STRATEGY file_copy; DROP DATABASE copied;
 ";
@@ -87,6 +104,10 @@ CREATE DATABASE copied STRATEGY file_copy; DROP DATABASE copied;
 pub(crate) fn run(cluster: &Cluster) {
     cluster.pgbench(&["-i", "-s", "1", "-q"]);
     cluster.sql(SCRIPT);
+    // From two sessions at once: more than one transaction is open.
+    cluster.sql(
+        "BEGIN; DELETE FROM bulk WHERE n % 97 = 0; PREPARE TRANSACTION 'open'; CHECKPOINT; COMMIT PREPARED 'open'",
+    );
     cluster.pgbench(&["-n", "-c", "4", "-j", "2", "-t", "150"]);
     cluster.sql("CHECKPOINT; VACUUM; SELECT pg_switch_wal()");
 }

@@ -100,11 +100,13 @@ enum Next {
 }
 
 impl<'a> Blocks<'a> {
+    #[inline]
     pub(super) fn new(body: &'a [u8], body_bytes: u64, version: WalVersion) -> Blocks<'a> {
         let beyond = body_bytes.saturating_sub(body.len() as u64);
         Blocks { rest: Cursor(body), version, before: None, announced: 0, beyond }
     }
 
+    #[inline]
     fn advance(&mut self) -> Option<Next> {
         // What the headers announced fills the rest: they have ended.
         if self.rest.0.len() as u64 + self.beyond <= self.announced {
@@ -170,6 +172,7 @@ impl Iterator for Blocks<'_> {
 }
 
 /// Reads all headers of a record's body once.
+#[inline]
 pub(super) fn headers(body: &[u8], body_bytes: u64, version: WalVersion) -> Result<Headers, MalformedRecord> {
     let mut blocks = Blocks::new(body, body_bytes, version);
     let (mut first, mut image_bytes, mut top_level_xid) = (None, 0u32, None);

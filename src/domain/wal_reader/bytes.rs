@@ -8,30 +8,35 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Option<u8> {
         let (first, rest) = self.0.split_first()?;
         self.0 = rest;
         Some(*first)
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u16::from_le_bytes(*bytes))
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(u32::from_le_bytes(*bytes))
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Option<u64> {
         let (bytes, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -42,6 +47,7 @@ impl<'a> Cursor<'a> {
         self.u64().map(|bits| PgTime(bits.cast_signed()))
     }
 
+    #[inline]
     pub(super) fn relation(&mut self) -> Option<RelationFile> {
         Some(RelationFile { tablespace: self.u32()?, database: self.u32()?, number: self.u32()? })
     }
@@ -54,11 +60,13 @@ impl<'a> Cursor<'a> {
 }
 
 /// The number at a place that is known to lie inside.
+#[inline]
 pub(super) fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     bytes.get(offset..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 /// The number at a place that is known to lie inside.
+#[inline]
 pub(super) fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     bytes.get(offset..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

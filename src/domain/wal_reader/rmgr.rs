@@ -56,6 +56,7 @@ impl Rmgr {
 
     /// Whether a server of this version can have written it: its own, or an extension's.
     #[must_use]
+    #[inline]
     pub fn is_known(self, version: WalVersion) -> bool {
         let built_in = if version >= WalVersion::V19 { 23 } else { 22 };
         self.0 < built_in || (self.0 >= Rmgr::FIRST_CUSTOM && version >= WalVersion::V15)

@@ -320,12 +320,14 @@ impl WalStream {
             if !(HEADER_BYTES as u32..=LONGEST_RECORD).contains(&total_bytes) {
                 return self.end(start, StopReason::Length(total_bytes));
             }
-            let header = rest.first_chunk().map(Header::read);
-            if header.is_some_and(|header| !self.follows(start, header.previous)) {
+            // A header that is cut by the page's end is judged when all of it is there.
+            let Some(header) = rest.first_chunk().map(Header::read) else {
+                return self.begin(start, total_bytes, rest);
+            };
+            if !self.follows(start, header.previous) {
                 return self.end(start, StopReason::PreviousLink);
             }
-            let whole = header.zip(rest.get(..total_bytes as usize));
-            let Some((header, bytes)) = whole else { return self.begin(start, total_bytes, rest) };
+            let Some(bytes) = rest.get(..total_bytes as usize) else { return self.begin(start, total_bytes, rest) };
             let body = &bytes[HEADER_BYTES..];
             if crc32c::crc32c_append(crc32c::crc32c(body), &bytes[..CHECKSUM_AT]) != header.checksum {
                 return self.end(start, StopReason::Checksum);
@@ -340,6 +342,7 @@ impl WalStream {
         }
     }
 
+    #[inline]
     fn follows(&self, start: u64, previous: u64) -> bool {
         self.previous.map_or(previous < start, |last| last == previous)
     }
@@ -426,6 +429,7 @@ impl WalStream {
     }
 }
 
+#[inline]
 fn is_switch(header: Header) -> bool {
     Rmgr(header.rmgr) == Rmgr::XLOG && header.info & 0xF0 == 0x40
 }

@@ -11,6 +11,9 @@ use std::ops::ControlFlow;
 /// More damaged copies than this are summed up.
 const MOST_DAMAGED: usize = 10;
 
+/// Segments fetched at once: a local repository keeps two processors busy with fewer, a distant one answers late.
+const AT_ONCE: usize = 4;
+
 /// The archive of a stanza along one timeline, `pg_wal` with it.
 #[derive(Debug)]
 pub struct ArchiveSource {
@@ -95,11 +98,11 @@ impl SegmentSource for ArchiveSource {
 
     fn expect(&mut self, segments: &[WalSegment]) {
         let wanted = segments.iter().map(|segment| (*segment, self.line.partial.contains(segment))).collect();
-        self.ahead = Some((segments.iter().copied().collect(), self.wal.open_all(wanted)));
+        self.ahead = Some((segments.iter().copied().collect(), self.wal.open_all(wanted, AT_ONCE)));
     }
 
     fn read(&mut self, segment: WalSegment, feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), SourceError> {
-        let mut fetched = self.fetch(segment).map_err(|error| SourceError::Other(error.to_string()))?;
+        let fetched = self.fetch(segment).map_err(|error| SourceError::Other(error.to_string()))?;
         for attempt in &fetched.passed_over {
             self.damaged += 1;
             if self.damaged <= MOST_DAMAGED {

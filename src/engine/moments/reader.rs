@@ -7,11 +7,11 @@ use crate::domain::wal_page::HEADER_BYTES;
 use crate::engine::ask::{self, Question};
 use crate::engine::moments::MomentsError;
 use crate::engine::postgres::PostgresPrograms;
-use crate::engine::wal_source::{Prefetch, WalSource, Way};
+use crate::engine::wal_source::{Piece, Prefetch, WalSource, Way};
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io;
-use std::ops::Range;
+use std::io::{self, Write as _};
+use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,7 @@ pub(super) struct Reader {
     folder: TempDir,
     /// The places whose segments are in the folder, in the order they came.
     fetched: VecDeque<u64>,
-    ahead: Option<(VecDeque<u64>, Prefetch)>,
+    ahead: Option<(VecDeque<u64>, Prefetch<Piece>)>,
 }
 
 impl Reader {
@@ -185,11 +185,11 @@ impl Reader {
         };
         let fetched = match next {
             Some(fetched) => fetched?,
-            None => self.source.fetch(segment)?,
+            None => self.source.open_piece(segment, false)?,
         };
         let path = self.path(place);
         let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        made.and_then(|file| file.write_all_at(&fetched.bytes, 0))
+        made.and_then(|file| copy(&fetched, file))
             .map_err(|source| failed(path, "writing a fetched segment", source))?;
         self.fetched.push_back(place);
         Ok(())
@@ -230,8 +230,9 @@ impl Pieces for Reader {
         let new = self.segments.range(places).filter(|(place, _)| !self.fetched.contains(place));
         let wanted: Vec<(u64, WalSegment)> = new.map(|(place, segment)| (*place, *segment)).collect();
         if wanted.len() > 1 {
-            let (places, segments): (VecDeque<u64>, Vec<WalSegment>) = wanted.into_iter().unzip();
-            self.ahead = Some((places, self.source.fetch_all(segments, AT_ONCE)));
+            let places = wanted.iter().map(|(place, _)| *place).collect();
+            let pieces = wanted.into_iter().map(|(_, segment)| (segment, false)).collect();
+            self.ahead = Some((places, self.source.open_all(pieces, AT_ONCE)));
         }
     }
 
@@ -278,6 +279,16 @@ impl Pieces for Reader {
         }
         Ok(())
     }
+}
+
+/// Writes a segment into a file of its own.
+fn copy(piece: &Piece, mut file: File) -> io::Result<()> {
+    let mut written = Ok(());
+    piece.content.read(&mut |bytes| {
+        written = file.write_all(bytes);
+        if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    written
 }
 
 fn failed(path: PathBuf, what: &'static str, source: io::Error) -> MomentsError {

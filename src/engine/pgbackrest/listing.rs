@@ -1,8 +1,10 @@
 //! What `pgbackrest repo-ls --output=json` lists.
 
 use crate::domain::text::clean;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The entries below a path of a repository, by their name relative to it. A path that is not there has none
 /// (pgBackRest does not tell the two apart).
@@ -33,6 +35,36 @@ pub enum RepoEntry {
     Special,
 }
 
+/// The entries as they come: an archive of weeks has hundreds of thousands, each is kept once.
+struct Entries(BTreeMap<String, RepoEntry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Entries, D::Error> {
+        from.deserialize_map(EntriesVisitor)
+    }
+}
+
+struct EntriesVisitor;
+
+impl<'de> Visitor<'de> for EntriesVisitor {
+    type Value = Entries;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("an object with an entry for each file")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+        let mut entries = BTreeMap::new();
+        while let Some((name, raw)) = map.next_entry::<String, Raw>()? {
+            // The path itself: a directory whose content is asked for.
+            if !(name == "." && raw.kind == "path") {
+                entries.insert(clean(&name), RepoEntry::from(raw));
+            }
+        }
+        Ok(Entries(entries))
+    }
+}
+
 #[derive(Deserialize)]
 struct Raw {
     #[serde(rename = "type")]
@@ -54,11 +86,8 @@ impl RepoListing {
         let text = String::from_utf8_lossy(bytes);
         let start = if text.starts_with('{') { Some(0) } else { text.find("\n{").map(|at| at + 1) };
         let json = start.map(|start| &text[start..]).ok_or("there is no JSON object in it")?;
-        let raw: BTreeMap<String, Raw> = serde_json::from_str(json).map_err(|error| clean(&error.to_string()))?;
-        // The path itself: a directory whose content is asked for.
-        let itself = |(name, entry): &(String, Raw)| name == "." && entry.kind == "path";
-        let entries = raw.into_iter().filter(|entry| !itself(entry));
-        Ok(RepoListing { entries: entries.map(|(name, raw)| (clean(&name), RepoEntry::from(raw))).collect() })
+        let Entries(entries) = serde_json::from_str(json).map_err(|error| clean(&error.to_string()))?;
+        Ok(RepoListing { entries })
     }
 
     /// The files among the entries, with their sizes in bytes, in the order of their names.

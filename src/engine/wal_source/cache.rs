@@ -45,10 +45,6 @@ impl Draft {
         Ok(Draft { file: Arc::new(tempfile::tempfile()?), beside: None })
     }
 
-    pub(super) fn file(&self) -> &File {
-        &self.file
-    }
-
     /// To be written by a program.
     pub(super) fn share(&self) -> Arc<File> {
         Arc::clone(&self.file)

@@ -131,7 +131,10 @@ impl Catalog {
             };
             match name {
                 Some(ArchiveName::Segment(segment, sha1, compression)) => {
-                    self.segments.entry(segment).or_default().push(file(segment, false, sha1, compression));
+                    let copies = self.segments.entry(segment).or_default();
+                    // One copy in most: room for four would take more than all else that is known of a long archive.
+                    copies.reserve_exact(1);
+                    copies.push(file(segment, false, sha1, compression));
                 }
                 Some(ArchiveName::Partial(segment, sha1, compression)) => {
                     self.partials.entry(segment).or_default().push(file(segment, true, sha1, compression));

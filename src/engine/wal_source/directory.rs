@@ -2,15 +2,16 @@
 
 use crate::domain::digest::Digest;
 use crate::domain::wal::{TimelineId, WalSegment};
-use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
+use crate::domain::wal_page::HEADER_BYTES;
 use crate::engine::safety::SUMS;
 use crate::engine::wal_source::error::CopyError;
 use crate::engine::wal_source::name::hex;
 use crate::engine::wal_source::unpack::{LARGEST_BYTES, UnpackError};
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
@@ -59,28 +60,21 @@ impl WalDirectory {
         Ok(directory)
     }
 
-    /// A segment as it is now; `None` when it is not there any more. What a running server writes into it meanwhile may be
-    /// there or not; that it was recycled meanwhile is found out.
-    pub(super) fn read(&self, segment: WalSegment, is_partial: bool) -> Result<Option<Vec<u8>>, CopyError> {
+    /// A segment's file as it is now, with its size in bytes; `None` when it is not there any more. What a running server
+    /// writes into it meanwhile may be there or not.
+    pub(super) fn open(&self, segment: WalSegment, is_partial: bool) -> Result<Option<(File, u64)>, CopyError> {
         let name = format!("{segment}{}", if is_partial { PARTIAL } else { "" });
         let Some(file) = open_plain(&self.path.join(&name))? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        (&file).take(LARGEST_BYTES + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST_BYTES {
+        let bytes = file.metadata()?.len();
+        if bytes > LARGEST_BYTES {
             return Err(UnpackError::TooLarge.into());
         }
         if let Some(sum) = self.sums.get(&name)
-            && Digest::of(&bytes) != *sum
+            && digest(&file)? != *sum
         {
             return Err(CopyError::Sha256);
         }
-        // A recycled segment gets its new first page before any other: the old one still there means that all was old.
-        let mut head = [0; HEADER_BYTES];
-        let is_read = bytes.len() >= HEADER_BYTES && file.read_exact_at(&mut head, 0).is_ok();
-        if is_read && FirstPage::parse(&head) != FirstPage::parse(&bytes) {
-            return Ok(None);
-        }
-        Ok(Some(bytes))
+        Ok(Some((file, bytes)))
     }
 
     /// The beginning of a segment's file; `None` when it is not there or too short.
@@ -97,6 +91,19 @@ impl WalDirectory {
         file.take(LARGEST_HISTORY_BYTES).read_to_end(&mut bytes)?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
     }
+}
+
+/// The sum of what is in a file, which is at its beginning again after.
+fn digest(mut file: &File) -> io::Result<Digest> {
+    let (mut sum, mut piece) = (Sha256::new(), vec![0; 256 << 10]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => break,
+            length => sum.update(&piece[..length]),
+        }
+    }
+    file.rewind()?;
+    Ok(Digest::from_bytes(sum.finalize().into()))
 }
 
 /// The list that `sha256sum` can check; a line that is none is passed over.

@@ -41,6 +41,12 @@ pub enum CopyError {
         /// The segment size in its header, in bytes.
         expected: u64,
     },
+    /// It goes on behind the end of a segment.
+    #[error("it is no segment: it goes on behind the {expected} bytes that its header speaks of")]
+    TooLong {
+        /// The segment size in its header, in bytes.
+        expected: u64,
+    },
     /// The content is not the one that was archived.
     #[error("it is damaged: its content has the SHA-1 {found}, and {expected} was archived")]
     Sha1 {

@@ -6,12 +6,14 @@ use crate::domain::wal_page::{FirstPage, HEADER_BYTES, Mismatch, WalPageError};
 use crate::engine::pgbackrest::PgbackrestError;
 use crate::engine::wal_source::cache::Draft;
 use crate::engine::wal_source::directory::WalDirectory;
-use crate::engine::wal_source::name::Sha1Sum;
-use crate::engine::wal_source::piece::{Content, IN_MEMORY_BYTES, Piece};
+use crate::engine::wal_source::name::{Compression, Sha1Sum};
+use crate::engine::wal_source::piece::{Content, Piece};
 use crate::engine::wal_source::{ArchivedFile, Attempt, CopyError, Fetched, Origin, WalSource, WalSourceError, unpack};
 use sha1::{Digest as _, Sha1};
 use std::fs::File;
-use std::io::Seek as _;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 impl WalSource {
     /// A whole segment, from the first place that has a sound copy.
@@ -19,7 +21,7 @@ impl WalSource {
     /// # Errors
     /// [`WalSourceError::Missing`], [`WalSourceError::Unusable`], [`WalSourceError::Conflict`].
     pub fn fetch(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        self.in_memory(self.look_for(segment, false, u64::MAX)?)
+        self.in_memory(self.look_for(segment, false)?)
     }
 
     /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
@@ -27,7 +29,7 @@ impl WalSource {
     /// # Errors
     /// As [`WalSource::fetch`].
     pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        self.in_memory(self.look_for(segment, true, u64::MAX)?)
+        self.in_memory(self.look_for(segment, true)?)
     }
 
     /// A whole segment, or its last piece, in little memory.
@@ -35,23 +37,28 @@ impl WalSource {
     /// # Errors
     /// As [`WalSource::fetch`].
     pub fn open_piece(&self, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
-        self.look_for(segment, is_partial, IN_MEMORY_BYTES)
+        self.look_for(segment, is_partial)
     }
 
     fn in_memory(&self, piece: Piece) -> Result<Fetched, WalSourceError> {
         let Piece { segment, content, page, origin, passed_over } = piece;
-        let bytes = content.into_bytes().map_err(|error| {
+        let mut bytes = Vec::with_capacity(usize::try_from(page.segment_size.bytes()).unwrap_or(0));
+        let read = content.read(&mut |piece| {
+            bytes.extend_from_slice(piece);
+            ControlFlow::Continue(())
+        });
+        read.map_err(|error| {
             let attempt = Attempt { origin: origin.clone(), error: CopyError::Io(error) };
             self.not_to_be_had(segment, vec![attempt])
         })?;
         Ok(Fetched { segment, bytes, page, origin, passed_over })
     }
 
-    fn look_for(&self, segment: WalSegment, is_partial: bool, most: u64) -> Result<Piece, WalSourceError> {
+    fn look_for(&self, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
         let copies = if is_partial { self.catalog.partial_copies(segment)? } else { self.catalog.copies(segment)? };
         let mut tried = Vec::new();
         for copy in copies {
-            match self.read_copy(copy, most) {
+            match self.read_copy(copy) {
                 Ok(piece) => return Ok(Piece { passed_over: tried, ..piece }),
                 Err(error) => {
                     tracing::warn!("{} in {} is no use: {error}", copy.segment, copy.place());
@@ -73,11 +80,11 @@ impl WalSource {
         Err(self.not_to_be_had(segment, tried))
     }
 
-    fn read_copy(&self, copy: &ArchivedFile, most: u64) -> Result<Piece, CopyError> {
+    fn read_copy(&self, copy: &ArchivedFile) -> Result<Piece, CopyError> {
         let owner = self.cluster.system_identifier;
         let cache = self.cache.as_ref().filter(|_| !copy.is_partial);
         if let Some((cache, file)) = cache.and_then(|cache| Some((cache, cache.get(owner, copy)?))) {
-            match self.unpacked(copy, &file, most) {
+            match self.verified(copy, &Arc::new(file)) {
                 Ok(piece) => return Ok(Piece { origin: Origin::Cache, ..piece }),
                 Err(_) => cache.forget(owner, copy),
             }
@@ -87,28 +94,39 @@ impl WalSource {
         if !is_there.map_err(|error| self.refused(copy.repository, error))? {
             return Err(CopyError::Gone);
         }
-        let piece = self.unpacked(copy, draft.file(), most)?;
+        let piece = self.verified(copy, &draft.share())?;
         if let Some(cache) = cache {
             cache.keep(draft, owner, copy);
         }
         Ok(piece)
     }
 
-    /// What is stored, unpacked, and found to be what its name says.
-    fn unpacked(&self, copy: &ArchivedFile, mut stored: &File, most: u64) -> Result<Piece, CopyError> {
-        stored.rewind()?;
-        let (mut content, mut sha1) = (Content::new(&self.spare), Sha1::new());
-        let mut head = Vec::with_capacity(HEADER_BYTES);
-        let mut written = Ok(());
-        let bytes = unpack::unpack(stored, copy.compression, unpack::LARGEST_BYTES, &mut |piece| {
+    /// What is stored, found to be what its name says. Nothing of it is kept in memory: what unpacks quickly is unpacked
+    /// again when it is read, the rest goes into a file without a name, where there is room for one.
+    fn verified(&self, copy: &ArchivedFile, stored: &Arc<File>) -> Result<Piece, CopyError> {
+        let is_slow = matches!(copy.compression, Compression::Gzip | Compression::Bzip2);
+        let mut plain = if is_slow { tempfile::tempfile().ok() } else { None };
+        let mut sha1 = Sha1::new();
+        let (mut head, mut bytes, mut longest) = (Vec::with_capacity(HEADER_BYTES), 0, unpack::LARGEST_BYTES);
+        let mut stored_file = &**stored;
+        stored_file.rewind()?;
+        unpack::unpack(stored_file, copy.compression, unpack::LARGEST_BYTES, &mut |piece| {
             let missing = (HEADER_BYTES - head.len()).min(piece.len());
-            head.extend_from_slice(&piece[..missing]);
-            sha1.update(piece);
-            if written.is_ok() {
-                written = content.push(piece, most);
+            if missing > 0 {
+                head.extend_from_slice(&piece[..missing]);
+                longest = FirstPage::parse(&head).map_or(longest, |page| page.segment_size.bytes());
             }
+            bytes += piece.len() as u64;
+            sha1.update(piece);
+            if plain.as_mut().is_some_and(|file| file.write_all(piece).is_err()) {
+                plain = None;
+            }
+            // What goes on is no segment, and may go on for long.
+            if bytes > longest { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        written?;
+        if bytes > longest {
+            return Err(CopyError::TooLong { expected: longest });
+        }
         SegmentSize::from_bytes(bytes)?;
         let found = Sha1Sum::of_digest(sha1.finalize().into());
         let page = FirstPage::parse(&head);
@@ -117,6 +135,10 @@ impl WalSource {
             return Err(cut.unwrap_or(CopyError::Sha1 { found, expected: copy.sha1 }));
         }
         let (segment, page) = (copy.segment, self.checked(copy.segment, &head, bytes)?);
+        let content = match plain {
+            Some(file) => Content::of(Arc::new(file), Compression::None),
+            None => Content::of(Arc::clone(stored), copy.compression),
+        };
         Ok(Piece { segment, content, page, origin: Origin::Repository(copy.repository), passed_over: Vec::new() })
     }
 
@@ -127,10 +149,13 @@ impl WalSource {
         segment: WalSegment,
         is_partial: bool,
     ) -> Result<Option<Piece>, CopyError> {
-        let Some(bytes) = directory.read(segment, is_partial)? else { return Ok(None) };
-        match self.checked(segment, &bytes[..HEADER_BYTES.min(bytes.len())], bytes.len() as u64) {
+        let Some((file, bytes)) = directory.open(segment, is_partial)? else { return Ok(None) };
+        let mut head = Vec::with_capacity(HEADER_BYTES);
+        (&file).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
+        match self.checked(segment, &head, bytes) {
             Ok(page) => {
-                let (content, origin) = (Content::of(bytes), Origin::Directory(directory.path.clone()));
+                let (content, origin) =
+                    (Content::of(Arc::new(file), Compression::None), Origin::Directory(directory.path.clone()));
                 Ok(Some(Piece { segment, content, page, origin, passed_over: Vec::new() }))
             }
             Err(CopyError::Page(WalPageError::Empty) | CopyError::Mismatch(Mismatch::Address { .. })) => Ok(None),

@@ -36,7 +36,6 @@ use crate::domain::wal::{Road, SegmentSize, TimelineId, WalSegment};
 use crate::domain::wal_page::FirstPage;
 use crate::engine::pgbackrest::Pgbackrest;
 use directory::WalDirectory;
-use piece::Spare;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -69,7 +68,6 @@ pub struct WalSource {
     directories: Arc<Vec<WalDirectory>>,
     cache: Option<Cache>,
     size: Arc<OnceLock<SegmentSize>>,
-    spare: Spare,
 }
 
 /// Where a segment came from.
@@ -169,7 +167,6 @@ impl WalSource {
             directories: Arc::new(directories),
             cache: None,
             size: Arc::new(size),
-            spare: Spare::default(),
         })
     }
 
@@ -222,8 +219,8 @@ impl WalSource {
         let mut first_error = None;
         // a damaged newest one must not hide the rest
         for segment in self.catalog.segments.keys().rev().take(4).chain(self.only_in_directories().iter()) {
-            match self.fetch(*segment) {
-                Ok(fetched) => return Ok(*self.size.get_or_init(|| fetched.page.segment_size)),
+            match self.open_piece(*segment, false) {
+                Ok(piece) => return Ok(*self.size.get_or_init(|| piece.page.segment_size)),
                 Err(error) => first_error = first_error.or(Some(error)),
             }
         }
@@ -253,8 +250,8 @@ impl WalSource {
 
     /// As [`WalSource::fetch_all`] in little memory, the last pieces of some among them.
     #[must_use]
-    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>) -> Prefetch<Piece> {
-        Prefetch::start(self.clone(), pieces, 2)
+    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch<Piece> {
+        Prefetch::start(self.clone(), pieces, at_once)
     }
 
     /// The stanza's name.

@@ -1,20 +1,16 @@
-//! The content of a segment where it takes little memory: a common one in a buffer that is used again, a large one in a
-//! file without a name.
+//! The content of a segment in little memory, whatever its size: it stays where it lies, and is unpacked once more when it
+//! is read.
 
 use crate::domain::wal::WalSegment;
-use crate::domain::wal_page::FirstPage;
+use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
+use crate::engine::wal_source::name::Compression;
+use crate::engine::wal_source::unpack;
 use crate::engine::wal_source::{Attempt, Origin};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Seek as _};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// What is larger does not stay in memory: the size of nearly every cluster's segments.
-pub(super) const IN_MEMORY_BYTES: u64 = 16 << 20;
-/// What is handed out at a time: it stays in the processor's cache.
-const PIECE_BYTES: usize = 256 << 10;
-/// Buffers that wait to be used again.
-const MOST_SPARE: usize = 3;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 /// A segment that can be read from its beginning.
 #[derive(Debug)]
@@ -31,94 +27,35 @@ pub struct Piece {
     pub passed_over: Vec<Attempt>,
 }
 
-/// The bytes of a segment. Dropped, its buffer is used again.
+/// The bytes of a segment, in a file that was found sound.
 #[derive(Debug)]
 pub struct Content {
-    bytes: Vec<u8>,
-    file: Option<File>,
-    spare: Spare,
-}
-
-/// Buffers to be used again.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
-
-impl Spare {
-    fn take(&self) -> Vec<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn give_back(&self, mut bytes: Vec<u8>) {
-        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < MOST_SPARE && bytes.capacity() as u64 <= 2 * IN_MEMORY_BYTES {
-            bytes.clear();
-            spare.push(bytes);
-        }
-    }
+    file: Arc<File>,
+    compression: Compression,
 }
 
 impl Content {
-    /// Nothing yet.
-    pub(super) fn new(spare: &Spare) -> Content {
-        Content { bytes: spare.take(), file: None, spare: spare.clone() }
+    /// What a file holds.
+    pub(super) fn of(file: Arc<File>, compression: Compression) -> Content {
+        Content { file, compression }
     }
 
-    /// What is in memory already.
-    pub(super) fn of(bytes: Vec<u8>) -> Content {
-        Content { bytes, file: None, spare: Spare::default() }
-    }
-
-    /// Takes what follows. With more than `most` bytes all of it goes into a file.
-    pub(super) fn push(&mut self, piece: &[u8], most: u64) -> io::Result<()> {
-        if self.file.is_none() && (self.bytes.len() + piece.len()) as u64 > most {
-            let mut file = tempfile::tempfile()?;
-            file.write_all(&self.bytes)?;
-            self.bytes.clear();
-            self.file = Some(file);
-        }
-        match &mut self.file {
-            Some(file) => file.write_all(piece)?,
-            None => {
-                if self.bytes.capacity() == 0 {
-                    self.bytes.reserve_exact(usize::try_from(most.min(IN_MEMORY_BYTES)).unwrap_or(0));
-                }
-                self.bytes.extend_from_slice(piece);
-            }
-        }
-        Ok(())
-    }
-
-    /// All of it, in memory.
-    pub(super) fn into_bytes(mut self) -> io::Result<Vec<u8>> {
-        let Some(mut file) = self.file.take() else { return Ok(std::mem::take(&mut self.bytes)) };
-        let mut bytes = Vec::new();
-        file.rewind()?;
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// Hands it out from its beginning until `feed` has enough.
+    /// Hands it out from its beginning until `feed` has enough, in pieces that stay in the processor's cache.
     ///
     /// # Errors
-    /// When the file that holds it can't be read.
-    pub fn read(&mut self, feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
-        let Some(file) = &mut self.file else {
-            _ = self.bytes.chunks(PIECE_BYTES).try_for_each(feed);
-            return Ok(());
-        };
+    /// When the file that holds it can't be read any more, or was changed since it was found sound.
+    pub fn read(&self, feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> io::Result<()> {
+        let before = self.head();
+        let mut file = &*self.file;
         file.rewind()?;
-        let mut piece = vec![0; PIECE_BYTES];
-        loop {
-            let length = file.read(&mut piece)?;
-            if length == 0 || feed(&piece[..length]).is_break() {
-                return Ok(());
-            }
-        }
+        unpack::unpack(file, self.compression, unpack::LARGEST_BYTES, feed).map_err(io::Error::other)?;
+        // A recycled segment of `pg_wal` gets its new first page before any other: the old one still there means that all
+        // of it was old.
+        if self.head() == before { Ok(()) } else { Err(io::Error::other("the server recycled it meanwhile")) }
     }
-}
 
-impl Drop for Content {
-    fn drop(&mut self) {
-        self.spare.give_back(std::mem::take(&mut self.bytes));
+    fn head(&self) -> Option<[u8; HEADER_BYTES]> {
+        let mut head = [0; HEADER_BYTES];
+        self.file.read_exact_at(&mut head, 0).ok().map(|()| head)
     }
 }

@@ -5,6 +5,7 @@ use crate::domain::inventory::Inventory;
 use crate::engine::pgbackrest::RepoListing;
 use proptest::prelude::*;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 
 const ALL: [Compression; 5] =
     [Compression::None, Compression::Gzip, Compression::Lz4, Compression::Zstd, Compression::Bzip2];
@@ -36,7 +37,8 @@ fn packed(plain: &[u8], compression: Compression) -> Vec<u8> {
 fn unpack(stored: Vec<u8>, compression: Compression, limit_bytes: u64) -> Result<Vec<u8>, UnpackError> {
     let mut plain = Vec::new();
     let bytes = super::unpack::unpack(stored.as_slice(), compression, limit_bytes, &mut |piece| {
-        plain.extend_from_slice(piece)
+        plain.extend_from_slice(piece);
+        ControlFlow::Continue(())
     })?;
     assert_eq!(bytes, plain.len() as u64);
     Ok(plain)
@@ -82,6 +84,27 @@ fn what_is_larger_than_allowed_is_not_unpacked_to_its_end() {
     }
 }
 
+/// What a stream says of itself is not believed: a zstd frame may ask for a window of 2 GB in six bytes.
+#[test]
+fn a_stream_that_asks_for_much_memory_is_refused() {
+    let mut stored = vec![0x28, 0xB5, 0x2F, 0xFD, 0x00, 21 << 3];
+    stored.extend([0x01, 0x00, 0x00]);
+    assert!(matches!(unpack(stored, Compression::Zstd, 1 << 20), Err(UnpackError::Damaged { .. })));
+}
+
+#[test]
+fn who_has_enough_gets_no_more() {
+    for compression in ALL {
+        let stored = packed(&vec![7; 8 << 20], compression);
+        let mut pieces = 0;
+        let taken = super::unpack::unpack(stored.as_slice(), compression, 1 << 30, &mut |_| {
+            pieces += 1;
+            if pieces == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(pieces == 2 && taken.is_ok_and(|bytes| bytes < 1 << 20), "{compression:?}");
+    }
+}
+
 #[test]
 fn what_is_still_encrypted_is_told() {
     let stored = [b"Salted__".as_slice(), &content(1000)].concat();
@@ -101,6 +124,30 @@ proptest! {
         // whether it is found here or by its SHA-1, it is never more than was allowed
         if let Ok(found) = unpack(stored, ALL[which], 30_000) {
             prop_assert!(found.len() <= 30_000);
+        }
+    }
+
+    /// Several bytes anywhere, a part cut out, another stream behind it: never a panic, never more than was allowed.
+    #[test]
+    fn no_mutation_breaks_it(
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..20),
+        cut in proptest::option::of((any::<proptest::sample::Index>(), 1usize..400)),
+        which in 0usize..5,
+        behind in proptest::option::of(0usize..5),
+        bytes in 1usize..40_000,
+    ) {
+        let mut stored = packed(&content(bytes), ALL[which]);
+        if let Some((at, length)) = cut {
+            let at = at.index(stored.len());
+            stored.drain(at..(at + length).min(stored.len()));
+        }
+        stored.extend(behind.map(|other| packed(&content(300), ALL[other])).unwrap_or_default());
+        if !stored.is_empty() {
+            let length = stored.len();
+            changes.iter().for_each(|(at, value)| stored[at.index(length)] = *value);
+        }
+        if let Ok(found) = unpack(stored, ALL[which], 50_000) {
+            prop_assert!(found.len() <= 50_000);
         }
     }
 
@@ -265,7 +312,7 @@ fn the_cache_lets_the_least_recently_used_go() {
     };
     let put = |number: u8, bytes: usize| {
         let draft = cache.draft().unwrap();
-        draft.file().write_all(&vec![number; bytes]).unwrap();
+        draft.share().write_all(&vec![number; bytes]).unwrap();
         cache.keep(draft, SYSTEM, &copy(number, number));
     };
     let get = |number: u8| {
@@ -280,7 +327,7 @@ fn the_cache_lets_the_least_recently_used_go() {
         file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
     };
     // A draft that is not kept leaves nothing.
-    cache.draft().unwrap().file().write_all(b"half").unwrap();
+    cache.draft().unwrap().share().write_all(b"half").unwrap();
     assert_eq!(names(), Vec::<PathBuf>::new());
     for number in 0..3 {
         put(number, 1000);

@@ -3,6 +3,7 @@
 use crate::domain::text::clean;
 use crate::engine::wal_source::name::Compression;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 
 /// A WAL segment has at most this many bytes (PostgreSQL's `WalSegMaxSize`).
 pub(super) const LARGEST_BYTES: u64 = 1 << 30;
@@ -41,13 +42,13 @@ pub enum UnpackError {
 /// What is unpacked at a time.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// Unpacks what is stored with `compression`, in pieces, and hands them to `each`; never more than `limit_bytes`. Returns
-/// how many bytes that were.
+/// Unpacks what is stored with `compression`, in pieces, and hands them to `each` until that has enough; never more than
+/// `limit_bytes`. Returns how many bytes that were.
 pub(super) fn unpack(
     stored: impl Read,
     compression: Compression,
     limit_bytes: u64,
-    each: &mut dyn FnMut(&[u8]),
+    each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<u64, UnpackError> {
     let mut stored = Counted { from: stored, bytes: 0 };
     let mut begin = Vec::with_capacity(SALTED.len());
@@ -69,7 +70,9 @@ pub(super) fn unpack(
                     if plain_bytes > limit_bytes {
                         return Ok(());
                     }
-                    each(&piece[..length]);
+                    if each(&piece[..length]).is_break() {
+                        return Ok(());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

@@ -40,6 +40,16 @@ pub(super) struct Emptied {
 }
 
 impl Damage {
+    /// Keeps at most so many of each kind of file.
+    pub(super) fn shorten(&mut self, most: usize) {
+        self.rows.truncate(most);
+        self.rows.shrink_to_fit();
+        self.truncated.truncate(most);
+        self.truncated.shrink_to_fit();
+        self.dropped_files.truncate(most);
+        self.dropped_files.shrink_to_fit();
+    }
+
     /// Whether there is anything of it.
     pub(super) fn is_any(&self) -> bool {
         !self.dropped_databases.is_empty()

@@ -12,8 +12,10 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Candidates that are kept at once.
 const MOST_CANDIDATES: usize = 200;
-/// Tables that are counted by name between two candidates; the commits of others are counted all the same.
+/// Tables that are counted by name between two candidates; commits and rows of others are counted all the same.
 const MOST_TABLES: usize = 2_000;
+/// The same between all candidates together.
+const MOST_TABLES_OF_ALL: usize = 50_000;
 /// Made files that are remembered.
 const MOST_MADE: usize = 100_000;
 const MOST_RESTORE_POINTS: usize = 100;
@@ -21,8 +23,11 @@ const MOST_RESTORE_POINTS: usize = 100;
 const ARCHIVE_CHECK: &[u8] = b"pgBackRest Archive Check";
 /// Of a candidate's files.
 const MOST_FILES: usize = 1_000;
-/// Transactions that gave relations new files.
+/// Of all candidates' files: a few MB.
+const MOST_FILES_OF_ALL: usize = 20_000;
+/// Transactions that gave relations new files, and all of their files.
 const MOST_MOVES: usize = 10_000;
+const MOST_MOVED_FILES: usize = 100_000;
 /// How finely the changes of the window are told over time.
 const BUCKETS: i64 = 120;
 
@@ -55,27 +60,35 @@ pub struct Coverage {
 pub(super) struct Aftermath {
     pub(super) commits: u64,
     pub(super) tables: BTreeMap<RelationFile, Counts>,
+    /// Of further tables.
+    pub(super) others: Counts,
 }
 
 impl Aftermath {
-    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names) {
+    /// Counts a commit; of tables that are new here at most `room`. Returns how many those are.
+    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names, room: usize) -> usize {
         self.commits += 1;
+        let (before, most) = (self.tables.len(), MOST_TABLES.min(self.tables.len().saturating_add(room)));
         for (file, touched) in &committed.touched {
             if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
-                self.add_rows(*file, touched.counts);
+                self.add_rows(*file, touched.counts, most);
             }
         }
+        self.tables.len() - before
     }
 
-    fn add_rows(&mut self, file: RelationFile, counts: Counts) {
-        if self.tables.len() < MOST_TABLES || self.tables.contains_key(&file) {
+    fn add_rows(&mut self, file: RelationFile, counts: Counts, most: usize) {
+        if self.tables.len() < most || self.tables.contains_key(&file) {
             self.tables.entry(file).or_default().add(counts);
+        } else {
+            self.others.add(counts);
         }
     }
 
     pub(super) fn add(&mut self, other: &Aftermath) {
         self.commits += other.commits;
-        other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts));
+        self.others.add(other.others);
+        other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts, MOST_TABLES));
     }
 }
 
@@ -89,6 +102,13 @@ pub(super) struct Candidate {
     /// What was committed after it and before the next candidate.
     pub(super) after: Aftermath,
     weight: u64,
+}
+
+impl Candidate {
+    /// How many files it names.
+    fn files(&self) -> usize {
+        self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len()
+    }
 }
 
 /// A commit that is kept.
@@ -118,6 +138,10 @@ pub struct Search {
     pub(super) moves: Vec<Move>,
     pub(super) histogram: Vec<Counts>,
     last: Option<Kept>,
+    /// What the candidates hold together, so that it is not counted anew at each commit.
+    files: usize,
+    tables: usize,
+    moved_files: usize,
 }
 
 /// Files that a transaction made and removed, both in order.
@@ -174,6 +198,9 @@ impl Search {
             moves: Vec::new(),
             histogram: vec![Counts::default(); BUCKETS as usize],
             last: None,
+            files: 0,
+            tables: 0,
+            moved_files: 0,
         }
     }
 
@@ -206,12 +233,14 @@ impl Search {
         self.span = Some((earliest.min(committed.time), latest.max(committed.time)));
         self.clock_steps_back += u64::from(self.last.is_some_and(|last| last.time > committed.time));
         self.add_to_histogram(committed);
-        let is_moved = self.add_move(committed);
-        let damage = if is_inside { damage::of(committed, &self.names) } else { Damage::default() };
-        if damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
+        let has_moved = !committed.created.is_empty() && !committed.removed.is_empty();
+        let damage = if is_inside || has_moved { damage::of(committed, &self.names) } else { Damage::default() };
+        let is_moved = has_moved && self.add_move(committed, &damage);
+        if is_inside && damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
             self.add_candidate(committed, damage);
         } else if let Some(candidate) = self.candidates.last_mut() {
-            candidate.after.add_commit(committed, &self.names);
+            let room = MOST_TABLES_OF_ALL.saturating_sub(self.tables);
+            self.tables += candidate.after.add_commit(committed, &self.names, room);
         }
         // What was there when the window began was made by nobody in it, whatever file it lies in since.
         let is_old = is_moved && !committed.removed.iter().all(|file| self.made_files.contains(file));
@@ -237,13 +266,12 @@ impl Search {
         }
     }
 
-    /// Whether relations were given new files, none of them dropped.
-    fn add_move(&mut self, committed: &Committed) -> bool {
-        if committed.created.is_empty() || committed.removed.is_empty() {
-            return false;
-        }
-        let damage = damage::of(committed, &self.names);
-        if committed.removed.len() <= MOST_FILES && self.moves.len() < MOST_MOVES {
+    /// Notes which relations were given new files; returns whether none of them was dropped.
+    fn add_move(&mut self, committed: &Committed, damage: &Damage) -> bool {
+        let files = committed.created.len() + committed.removed.len();
+        let has_room = self.moves.len() < MOST_MOVES && self.moved_files + files <= MOST_MOVED_FILES;
+        if committed.removed.len() <= MOST_FILES && has_room {
+            self.moved_files += files;
             let (is_truncate, is_rewrite) = (!damage.truncated.is_empty(), damage.rewritten);
             let (created, removed) = (committed.created.clone(), committed.removed.clone());
             self.moves.push(Move { created, removed, is_truncate, is_rewrite });
@@ -265,16 +293,26 @@ impl Search {
     }
 
     fn add_candidate(&mut self, committed: &Committed, mut damage: Damage) {
-        let mut committed = committed.clone();
-        committed.touched.retain(|(file, _)| self.names.kind(*file) == RelationKind::Table);
-        committed.touched.truncate(MOST_FILES);
-        damage.rows.truncate(MOST_FILES);
-        committed.subtransactions.truncate(100);
-        committed.redefined.truncate(MOST_FILES);
         let weight = weight(&damage);
-        let after = Aftermath::default();
-        self.candidates.push(Candidate { committed, damage, kept: self.last, after, weight });
-        if self.candidates.len() > MOST_CANDIDATES {
+        let is_table = |(file, _): &&(RelationFile, _)| self.names.kind(*file) == RelationKind::Table;
+        let committed = Committed {
+            subtransactions: committed.subtransactions.iter().take(100).copied().collect(),
+            touched: committed.touched.iter().filter(is_table).take(MOST_FILES).copied().collect(),
+            // What matters of these is in the damage.
+            created: Vec::new(),
+            removed: Vec::new(),
+            truncated: Vec::new(),
+            redefined: committed.redefined.iter().take(MOST_FILES).copied().collect(),
+            locks: committed.locks.iter().take(MOST_FILES).copied().collect(),
+            dropped_databases: Vec::new(),
+            created_databases: Vec::new(),
+            ..*committed
+        };
+        damage.shorten(MOST_FILES);
+        let candidate = Candidate { committed, damage, kept: self.last, after: Aftermath::default(), weight };
+        self.files += candidate.files();
+        self.candidates.push(candidate);
+        while self.candidates.len() > MOST_CANDIDATES || self.files > MOST_FILES_OF_ALL && self.candidates.len() > 1 {
             self.make_way();
         }
     }
@@ -286,9 +324,11 @@ impl Search {
         let gone = self.candidates.remove(place);
         self.made_way += 1;
         if let Some(before) = place.checked_sub(1).and_then(|place| self.candidates.get_mut(place)) {
-            before.after.add_commit(&gone.committed, &self.names);
+            before.after.add_commit(&gone.committed, &self.names, MOST_TABLES);
             before.after.add(&gone.after);
         }
+        self.files -= gone.files();
+        self.tables = self.candidates.iter().map(|candidate| candidate.after.tables.len()).sum();
     }
 }
 

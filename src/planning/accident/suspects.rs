@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Below this a transaction is not worth a person's look.
 const LEAST_SCORE: u32 = 30;
 const MOST_SUSPECTS: usize = 50;
+/// Tables of a suspect's discarded commits that are named.
+const MOST_NAMED: usize = 500;
 /// A restore point counts this long.
 const RESTORE_POINT_SECONDS: i64 = 120;
 
@@ -36,6 +38,7 @@ impl Search {
         }
         rank(&mut suspects);
         self.limit(&mut suspects, &mut notes);
+        notes.extend(unlisted(&self.all_later()));
         let proposed = suspects
             .iter()
             .find(|suspect| suspect.score >= ACCIDENT_SCORE)
@@ -54,6 +57,13 @@ impl Search {
         }
     }
 
+    /// What was committed after the first candidate.
+    fn all_later(&self) -> Aftermath {
+        let mut later = Aftermath::default();
+        self.candidates.iter().for_each(|candidate| later.add(&candidate.after));
+        later
+    }
+
     /// In commit order.
     fn suspects(&self, names: &Names) -> Vec<Suspect> {
         let mut later = Aftermath::default();
@@ -64,6 +74,7 @@ impl Search {
             let own = Aftermath {
                 commits: 1,
                 tables: candidate.damage.rows.iter().map(|(file, touched)| (*file, touched.counts)).collect(),
+                others: Counts::default(),
             };
             later.add(&own);
             if let Some(mut suspect) = self.suspect(candidate, &later.tables, names) {
@@ -195,7 +206,38 @@ pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
     for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
         by_table.entry(names.show(*file)).or_default().add(*counts);
     }
+    if by_table.len() > MOST_NAMED {
+        let mut rows: Vec<u64> = by_table.values().map(|counts| counts.rows()).collect();
+        rows.sort_unstable_by(|one, other| other.cmp(one));
+        // Of equal ones at the border the first by name stay.
+        let (least, mut left) = (rows[MOST_NAMED - 1], MOST_NAMED);
+        left -= rows.iter().filter(|rows| **rows > least).count();
+        by_table.retain(|_, counts| {
+            let is_equal = counts.rows() == least;
+            let stays = counts.rows() > least || is_equal && left > 0;
+            left -= usize::from(stays && is_equal);
+            stays
+        });
+    }
     Discarded { commits: later.commits, by_table }
+}
+
+/// What of it is counted and not listed, in words.
+pub(super) fn unlisted(later: &Aftermath) -> Vec<String> {
+    let (further, others) = (later.tables.len().saturating_sub(MOST_NAMED), later.others.rows());
+    let mut notes = Vec::new();
+    if further > 0 {
+        notes.push(format!(
+            "of what is discarded the {MOST_NAMED} tables with the most changed rows are listed; {further} more are not"
+        ));
+    }
+    if others > 0 {
+        notes.push(format!(
+            "{others} discarded rows lie in tables that were too many to be told apart: their commits are counted, the \
+             tables are not listed"
+        ));
+    }
+    notes
 }
 
 /// By score; of equal ones the earlier commit goes first.

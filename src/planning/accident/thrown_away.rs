@@ -4,7 +4,7 @@ use crate::domain::lsn::Lsn;
 use crate::planning::accident::answer::{Discarded, LastKept};
 use crate::planning::accident::names::Names;
 use crate::planning::accident::search::{Aftermath, Coverage, Search, Window};
-use crate::planning::accident::suspects::discarded;
+use crate::planning::accident::suspects::{discarded, unlisted};
 use crate::planning::accident::transactions::{Committed, Notice};
 use crate::planning::target::RecoveryTarget;
 use chrono::{DateTime, Utc};
@@ -118,7 +118,7 @@ impl Divide {
             self.found.last_kept = Some(one);
             return;
         }
-        self.after.add_commit(committed, &self.moves.names);
+        self.after.add_commit(committed, &self.moves.names, usize::MAX);
         self.found.in_part += u64::from(!committed.first_is_sure);
         self.found.first.get_or_insert_with(|| one.clone());
         self.found.last = Some(one);
@@ -130,6 +130,7 @@ impl Divide {
         let discarded = discarded(&self.after, &self.moves.all_names());
         let mut notes = coverage.notes;
         let never = matches!(self.boundary, Boundary::Transaction { .. }) && !self.is_behind;
+        notes.extend(unlisted(&self.after));
         notes.extend(never.then(|| "the transaction's commit is not in the WAL that was read".to_owned()));
         ThrownAway { discarded, notes, ..self.found }
     }

@@ -7,14 +7,18 @@ use crate::domain::wal_reader::{
     RunningTransactions, StorageChange,
 };
 use crate::planning::accident::counts::Touched;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
 const MOST_OPEN: usize = 100_000;
-/// Relation files with changes of open transactions.
-const MOST_TOUCHED: usize = 150_000;
+/// Relation files with changes of open transactions: what fills the map that holds them (10 MB) without another doubling.
+const MOST_TOUCHED: usize = 110_000;
+/// Of them those of one transaction: it does not push out all others.
+const MOST_TOUCHED_BY_ONE: usize = MOST_TOUCHED / 4;
 /// Created and removed files, changed definitions and locks that are kept of one transaction.
 const MOST_LISTED: usize = 10_000;
+/// The same of all open transactions together.
+const MOST_LISTED_BY_ALL: usize = 100_000;
 /// `XLOG_FPI`: pages written as a whole, with no change before.
 const FULL_PAGES: u8 = 0xB0;
 
@@ -48,6 +52,14 @@ struct Beside {
     truncated: Vec<(u32, u32)>,
     dropped_databases: Vec<u32>,
     created_databases: Vec<u32>,
+}
+
+impl Beside {
+    /// How many items it lists, itself counted: of many small ones their own size counts.
+    fn listed(&self) -> usize {
+        let databases = self.dropped_databases.len() + self.created_databases.len();
+        1 + self.created.len() + self.locks.len() + self.truncated.len() + databases
+    }
 }
 
 /// A transaction that was committed, its subtransactions included.
@@ -111,6 +123,10 @@ pub struct Transactions {
     open: Map<u32, Open>,
     touched: Map<(u32, RelationFile), Touched>,
     spare: Vec<Open>,
+    /// The transactions in some order, ended ones among them: of whom one makes way.
+    order: VecDeque<u32>,
+    /// What the open transactions list of what they did beside changing rows.
+    listed: usize,
     /// Transactions from this one on began after reading did.
     first_known: Option<u32>,
     malformed: u64,
@@ -161,6 +177,8 @@ impl Transactions {
     pub fn gap(&mut self) {
         self.open.clear();
         self.touched.clear();
+        self.order.clear();
+        self.listed = 0;
         self.first_known = None;
     }
 
@@ -176,7 +194,8 @@ impl Transactions {
         self.unknown + self.malformed
     }
 
-    /// Changes that were left out of the counts, since there are too many open transactions or relations.
+    /// Changes, or all changes so far of a transaction, that were left out of the counts, since there are too many open
+    /// transactions or relations.
     #[must_use]
     pub fn uncounted(&self) -> u64 {
         self.uncounted
@@ -189,15 +208,33 @@ impl Transactions {
             return None;
         }
         if self.open.len() >= MOST_OPEN && !self.open.contains_key(&record.xid) {
-            self.uncounted += 1;
-            return None;
+            self.make_way(record.xid);
         }
-        let spare = &mut self.spare;
-        Some(
-            self.open
-                .entry(record.xid)
-                .or_insert_with(|| Open { first: record.lsn, ..spare.pop().unwrap_or_default() }),
-        )
+        if self.order.len() > 2 * MOST_OPEN {
+            let open = &self.open;
+            self.order.retain(|xid| open.contains_key(xid));
+        }
+        let (spare, order) = (&mut self.spare, &mut self.order);
+        let open = self.open.entry(record.xid).or_insert_with(|| {
+            order.push_back(record.xid);
+            Open { first: record.lsn, ..spare.pop().unwrap_or_default() }
+        });
+        Some(open)
+    }
+
+    /// One open transaction is forgotten, one from the middle: where there are so many they are the subtransactions of a
+    /// long one as a rule, and the next that begins may be the accident. `xid` stays.
+    fn make_way(&mut self, xid: u32) {
+        let mut is_met = false;
+        while let Some(found) = self.order.swap_remove_front(self.order.len() / 2) {
+            is_met |= found == xid;
+            if found != xid && self.open.contains_key(&found) {
+                self.uncounted += 1;
+                self.forget(found);
+                break;
+            }
+        }
+        self.order.extend(is_met.then_some(xid));
     }
 
     #[inline]
@@ -213,10 +250,14 @@ impl Transactions {
         let key = (record.xid, file);
         if !self.touched.contains_key(&key) {
             if self.touched.len() >= MOST_TOUCHED {
+                self.make_way(record.xid);
+            }
+            let files = &mut self.open.get_mut(&record.xid)?.files;
+            if files.len() >= MOST_TOUCHED_BY_ONE || self.touched.len() >= MOST_TOUCHED {
                 self.uncounted += 1;
                 return None;
             }
-            self.open.get_mut(&record.xid)?.files.push(file);
+            files.push(file);
         }
         Some(self.touched.entry(key).or_default())
     }
@@ -231,10 +272,16 @@ impl Transactions {
             }
             return;
         }
-        let (at, Some(open)) = (record.lsn, self.open(record)) else { return };
+        let (at, listed) = (record.lsn, self.listed);
+        let Some(open) = self.open(record) else { return };
         if matches!(content, Content::Other) {
             return;
         }
+        if listed >= MOST_LISTED_BY_ALL {
+            self.uncounted += 1;
+            return;
+        }
+        let before = open.beside.as_ref().map_or(0, |beside| beside.listed());
         let open = open.beside.get_or_insert_default();
         match content {
             Content::Storage(StorageChange::Created { relation, fork: 0 }) => push(&mut open.created, *relation),
@@ -251,6 +298,8 @@ impl Transactions {
             }
             _ => {}
         }
+        let new = open.listed() - before;
+        self.listed += new;
     }
 
     fn commit(&mut self, record: &Record<'_>, ended: &Ended<'_>, notice: &mut impl FnMut(Notice<'_>)) {
@@ -277,8 +326,9 @@ impl Transactions {
         committed.removed.reverse();
         committed.redefined.sort_unstable();
         committed.redefined.dedup();
+        let mut places = Map::default();
         for xid in std::iter::once(ended.xid).chain(ended.subtransactions.iter()) {
-            self.take(xid, &mut committed);
+            self.take(xid, &mut committed, &mut places);
         }
         if committed.database == 0 {
             committed.database =
@@ -287,20 +337,28 @@ impl Transactions {
         notice(Notice::Committed(&committed));
     }
 
-    /// Moves what a transaction or subtransaction did to what is committed.
-    fn take(&mut self, xid: u32, committed: &mut Committed) {
+    /// Moves what a transaction or subtransaction did to what is committed. `places` says where in it a file is: made when
+    /// the first subtransaction has any, since most transactions have none.
+    fn take(&mut self, xid: u32, committed: &mut Committed, places: &mut Map<RelationFile, usize>) {
         let Some(mut open) = self.open.remove(&xid) else { return };
         committed.first = committed.first.min(open.first);
         for file in open.files.drain(..) {
             let Some(touched) = self.touched.remove(&(xid, file)) else { continue };
-            // The subtransactions' files come behind; most transactions have none.
-            let known = xid != committed.xid;
-            match committed.touched.iter_mut().find(|(other, _)| known && *other == file) {
+            if xid == committed.xid {
+                committed.touched.push((file, touched));
+                continue;
+            }
+            if places.is_empty() {
+                places.extend(committed.touched.iter().enumerate().map(|(place, (file, _))| (*file, place)));
+            }
+            let place = *places.entry(file).or_insert(committed.touched.len());
+            match committed.touched.get_mut(place) {
                 Some((_, before)) => before.add(&touched),
                 None => committed.touched.push((file, touched)),
             }
         }
         if let Some(mut beside) = open.beside.take() {
+            self.listed = self.listed.saturating_sub(beside.listed());
             committed.created.append(&mut beside.created);
             committed.locks.append(&mut beside.locks);
             committed.truncated.append(&mut beside.truncated);
@@ -321,6 +379,7 @@ impl Transactions {
         for file in &open.files {
             self.touched.remove(&(xid, *file));
         }
+        self.listed = self.listed.saturating_sub(open.beside.as_ref().map_or(0, |beside| beside.listed()));
         self.put_away(open);
     }
 

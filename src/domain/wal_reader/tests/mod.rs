@@ -5,7 +5,8 @@ mod damage;
 mod writer;
 
 use super::*;
-use crate::domain::wal::WalSegment;
+use crate::domain::lsn::Lsn;
+use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use proptest::prelude::*;
 use writer::{SYSTEM, Writer, main_data};
 
@@ -67,6 +68,36 @@ proptest! {
         let (seen, _) = read(&writer, &segments[skip..], 8192);
         let later: Seen = expected.into_iter().filter(|(lsn, ..)| *lsn >= from).collect();
         prop_assert_eq!(seen, later);
+    }
+}
+
+/// `initdb --wal-segsize` takes powers of two from 1 MB to 1 GB.
+#[test]
+fn segments_of_every_size_are_read() {
+    for version in WalVersion::ALL {
+        for shift in 0..=10 {
+            let mut writer = Writer::new(version, 1 << shift);
+            let expected = written(&mut writer, &[100, 20_000, 100]);
+            let segment = WalSegment::of(Lsn(expected[0].0), writer.size, TimelineId(1));
+            let mut stream = WalStream::new(writer.size, Some(SYSTEM));
+            stream.begin_segment(segment);
+            let mut seen = Seen::new();
+            let mut bytes = writer.bytes.clone();
+            bytes.resize(bytes.len().next_multiple_of(8192), 0);
+            stream.push(&bytes, &mut |record: &Record<'_>| {
+                seen.push((record.lsn.0, record.end.0, record.xid, record.total_bytes));
+            });
+            assert_eq!(seen, expected, "{version:?}, {} MB", 1 << shift);
+            // The same bytes as segments of another size are none.
+            let other = SegmentSize::from_bytes(if shift == 0 { 2 << 20 } else { 1 << 20 }).unwrap();
+            let mut stream = WalStream::new(other, Some(SYSTEM));
+            stream.begin_segment(WalSegment::of(Lsn(expected[0].0), other, TimelineId(1)));
+            stream.push(&bytes, &mut |record: &Record<'_>| panic!("{record:?}"));
+            assert!(matches!(
+                stream.stop().map(|stop| stop.reason),
+                Some(StopReason::Sizes { .. } | StopReason::PageFlags(_) | StopReason::OtherAddress(_))
+            ));
+        }
     }
 }
 

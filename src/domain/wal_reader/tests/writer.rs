@@ -1,30 +1,34 @@
 //! Writes WAL as PostgreSQL lays it out, for what no server can be made to write at will.
 
-use super::super::WalVersion;
 use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
+use crate::domain::wal_reader::WalVersion;
 
 const PAGE: u64 = 8192;
-pub(super) const SYSTEM: u64 = 7_711_037_234_893_546_689;
+pub(crate) const SYSTEM: u64 = 7_711_037_234_893_546_689;
 
-pub(super) struct Writer {
-    pub(super) version: WalVersion,
-    pub(super) size: SegmentSize,
-    pub(super) timeline: u32,
-    pub(super) system: u64,
-    base: u64,
-    pub(super) bytes: Vec<u8>,
-    pub(super) previous: u64,
+pub(crate) struct Writer {
+    pub(crate) version: WalVersion,
+    pub(crate) size: SegmentSize,
+    pub(crate) timeline: u32,
+    pub(crate) system: u64,
+    pub(crate) base: u64,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) previous: u64,
 }
 
 impl Writer {
     /// Begins with the second segment.
-    pub(super) fn new(version: WalVersion, megabytes: u64) -> Writer {
-        let size = SegmentSize::from_bytes(megabytes << 20).unwrap();
-        let base = size.bytes();
-        Writer { version, size, timeline: 1, system: SYSTEM, base, bytes: Vec::new(), previous: 0 }
+    pub(crate) fn new(version: WalVersion, megabytes: u64) -> Writer {
+        Writer::at(version, megabytes, megabytes << 20, SYSTEM, 0)
     }
 
-    pub(super) fn position(&self) -> u64 {
+    /// Begins at a position, which is a segment's, behind a record at `previous`.
+    pub(crate) fn at(version: WalVersion, megabytes: u64, base: u64, system: u64, previous: u64) -> Writer {
+        let size = SegmentSize::from_bytes(megabytes << 20).unwrap();
+        Writer { version, size, timeline: 1, system, base, bytes: Vec::new(), previous }
+    }
+
+    pub(crate) fn position(&self) -> u64 {
         self.base + self.bytes.len() as u64
     }
 
@@ -46,19 +50,19 @@ impl Writer {
     }
 
     /// Begins a page with these flags where one has to begin.
-    pub(super) fn page(&mut self, flags: u16) {
+    pub(crate) fn page(&mut self, flags: u16) {
         if self.position().is_multiple_of(PAGE) {
             self.page_header(flags, 0);
         }
     }
 
-    pub(super) fn align(&mut self) {
+    pub(crate) fn align(&mut self) {
         let to = self.bytes.len().next_multiple_of(8);
         self.bytes.resize(to, 0);
     }
 
     /// Appends a record and returns where it starts.
-    pub(super) fn record(&mut self, rmgr: u8, info: u8, xid: u32, body: &[u8]) -> u64 {
+    pub(crate) fn record(&mut self, rmgr: u8, info: u8, xid: u32, body: &[u8]) -> u64 {
         self.page(0);
         let lsn = self.position();
         let mut record = Vec::with_capacity(body.len() + 24);
@@ -90,7 +94,7 @@ impl Writer {
     }
 
     /// The segments so far, the last one filled up with zeros.
-    pub(super) fn segments(&self) -> Vec<(WalSegment, Vec<u8>)> {
+    pub(crate) fn segments(&self) -> Vec<(WalSegment, Vec<u8>)> {
         let size = self.size.bytes() as usize;
         let pieces = self.bytes.chunks(size).enumerate().map(|(index, piece)| {
             let start = crate::domain::lsn::Lsn(self.base + (index * size) as u64);
@@ -103,7 +107,7 @@ impl Writer {
 }
 
 /// The body of a record with main data and no blocks.
-pub(super) fn main_data(data: &[u8]) -> Vec<u8> {
+pub(crate) fn main_data(data: &[u8]) -> Vec<u8> {
     let mut body = match u8::try_from(data.len()) {
         Ok(length) => vec![255, length],
         Err(_) => [&[254], &(data.len() as u32).to_le_bytes()[..]].concat(),
