@@ -1,5 +1,6 @@
 //! What happened, for a person: the proposed transaction with its exact target first, then all suspects in commit order.
 
+use crate::domain::text::size;
 use crate::planning::accident::{Answer, ExactTarget, Suspect, SuspectRelation, discards, keeps};
 use crate::report::command_text::shell_word;
 use chrono::{DateTime, TimeZone, Utc};
@@ -128,7 +129,10 @@ pub fn of_relation(relation: &SuspectRelation) -> String {
         }
     }
     words.extend(relation.truncated.then(|| "truncated".to_owned()));
-    words.extend(relation.dropped.then(|| "dropped".to_owned()));
+    words.extend(relation.dropped.then(|| match relation.bytes {
+        Some(bytes) => format!("dropped, about {}", size(bytes)),
+        None => "dropped".to_owned(),
+    }));
     let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
     let since =
         relation.remembered.map(|at| format!(", from the catalog memory of {}", at.format("%Y-%m-%d %H:%M:%S+00")));

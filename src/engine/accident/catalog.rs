@@ -134,7 +134,17 @@ fn add(names: &mut Names, database: u32, row: Row) {
     names.add(
         database,
         file,
-        RelationName { oid, schema, name, kind, rows, counted: Counted::After, estimated, remembered: None },
+        RelationName {
+            oid,
+            schema,
+            name,
+            kind,
+            rows,
+            counted: Counted::After,
+            estimated,
+            bytes: None,
+            remembered: None,
+        },
     );
 }
 

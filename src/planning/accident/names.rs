@@ -49,6 +49,8 @@ pub struct RelationName {
     pub counted: Counted,
     /// How many the last VACUUM or ANALYZE estimated, whenever that was; `None` before the first.
     pub estimated: Option<u64>,
+    /// Its size in bytes as of the last VACUUM or ANALYZE, where that is known.
+    pub bytes: Option<u64>,
     /// When it was last seen so, where that is remembered and no live catalog said it.
     pub remembered: Option<DateTime<Utc>>,
 }
@@ -100,6 +102,7 @@ impl Names {
                     rows: None,
                     counted: Counted::Before,
                     estimated: relation.rows,
+                    bytes: Some(relation.bytes),
                     remembered: Some(seen.last),
                 }
             });
@@ -153,6 +156,12 @@ impl Names {
             None if file.number < FIRST_USER_OID || file.database == 0 => RelationKind::Catalog,
             None => RelationKind::Table,
         }
+    }
+
+    /// How large a file is, as far as that is known.
+    #[must_use]
+    pub fn bytes(&self, file: RelationFile) -> Option<u64> {
+        self.file(file)?.bytes
     }
 
     /// A file's relation as a person says it, or the file itself.

@@ -90,8 +90,8 @@ fn names(orders: u64) -> Names {
     for (file, name, rows) in [(ORDERS, "orders", orders), (CUSTOMERS, "customers", 1000)] {
         let (schema, name, kind) = ("public".to_owned(), name.to_owned(), RelationKind::Table);
         let (rows, counted) = (Some(rows), Counted::After);
-        let (oid, estimated, remembered) = (file.number - 100, None, None);
-        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, remembered };
+        let (oid, estimated, bytes, remembered) = (file.number - 100, None, None, None);
+        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, bytes, remembered };
         names.add(16384, file.number, relation);
     }
     names
@@ -241,6 +241,9 @@ fn what_is_remembered_names_what_is_gone_and_says_since_when() {
         .map(|suspect| (suspect.xid, suspect.relations[0].name.as_str(), suspect.database.as_str()))
         .collect();
     assert_eq!(named, [(701, "orders", "shop"), (702, "orders", "shop"), (704, "orders", "shop")], "{answer:#?}");
+    let dropped = &answer.suspects[2];
+    assert_eq!((dropped.relations[0].oid, dropped.relations[0].bytes), (Some(16400), Some(8192)));
+    assert_eq!(dropped.reasons[0], "drops orders with about 400 rows (1 relation file removed, about 8.2 kB)");
     let first = &answer.suspects[0].relations[0];
     assert_eq!((first.oid, first.share), (Some(16400), Some(0.75)));
     assert_eq!(first.remembered, Some(noon() - TimeDelta::days(2)));
@@ -278,7 +281,22 @@ fn what_was_made_in_the_window_may_go_and_databases_may_not() {
             .files(&[], &[17000])
     };
     let made = commit(700, -9).files(&[17000], &[]);
-    assert_eq!(proposed(&answer(&[made.clone(), drop(701, 0)])), None);
+    // It is shown all the same, and what it lost is told.
+    let young = |commits: u32, rows| {
+        let mut history = vec![made.clone()];
+        history.extend((0..commits).map(|n| commit(800 + n, -8).rows(file(17000), ChangeKind::Insert, rows)));
+        history.push(drop(900, 0));
+        let found = answer(&history);
+        let own = found.suspects.iter().find(|suspect| suspect.xid == 900).unwrap_or_else(|| panic!("{found:#?}"));
+        (proposed(&found), own.reasons[0].clone())
+    };
+    assert_eq!(young(0, 0), (None, "drops a table, made shortly before".to_owned()));
+    // Filled by loads, and used by sessions.
+    assert_eq!(young(12, 50).0, None);
+    assert_eq!(young(3, 2).0, None);
+    let used = young(12, 2);
+    assert_eq!(used.0, Some(900));
+    assert!(used.1.ends_with("12 commits wrote 24 rows into it since"), "{used:?}");
     assert_eq!(proposed(&answer(&[drop(701, 0)])), Some(701));
     // Made before the window is made by nobody in it.
     let long_ago = Committed { time: PgTime::of(noon() - TimeDelta::hours(2)), ..made };
@@ -328,6 +346,15 @@ fn a_table_limits_the_suspects_and_the_time_is_judged() {
     assert!(customers.notes.iter().any(|note| note.contains("1 more suspects do not touch customers")));
     assert!(customers.notes.iter().any(|note| note.contains("is after every accident")), "{customers:#?}");
     assert_eq!(search.answer(Some("payments"), Coverage::default()).proposed, None);
+    // Where no score says accident it is told of the suspects.
+    let weak = |seconds| {
+        let found = answer_with(names(1000), &[deletes(701, seconds, 150)]);
+        assert!(found.proposed.is_none() && found.suspects.len() == 1, "{found:#?}");
+        found.notes.join("\n")
+    };
+    assert!(weak(-300).contains("is after every suspect"), "{}", weak(-300));
+    assert!(weak(300).contains("is before every suspect"), "{}", weak(300));
+    assert_eq!(weak(0), "");
 }
 
 #[test]
