@@ -46,6 +46,8 @@ pub enum Reply {
     Detail(SetKey, Result<BackupSet, String>),
     /// How far WAL was read for a question, by its ticket.
     AccidentProgress(u64, WalProgress),
+    /// The suspects so far, by the question's ticket: more may come.
+    AccidentSoFar(u64, Box<AccidentFound>),
     /// What happened, by the question's ticket.
     Accident(u64, Result<AccidentFound, String>),
     /// The runbooks.
