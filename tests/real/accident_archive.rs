@@ -2,13 +2,17 @@
 //! them, where names come from, and what is answered when a part of the archive is no use.
 
 use crate::lab::{self, Lab};
+use chrono::{DateTime, TimeDelta};
 use lifeboat::domain::wal::WalSegment;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
+use sha1::{Digest as _, Sha1};
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 /// A practice cluster with an accident in its archive.
 struct Accident {
@@ -271,6 +275,8 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     assert_ne!(proposed(&answer), accident.xid, "what can't be read is not guessed");
     fs::rename(&wrong, &one).unwrap();
 
+    wrong_inside(&accident, &one);
+
     // A wrong passphrase, and nothing else there.
     fs::remove_file(&one).unwrap();
     fs::write(&other, &good_other).unwrap();
@@ -304,6 +310,8 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
         fs::rename(away.with_extension(repository.file_name().unwrap()), repository).unwrap();
     }
 
+    clocks_differ(&accident);
+
     // A data directory of another cluster lends neither WAL nor names.
     lab.stop();
     let control = lab.layout.production().join("global/pg_control");
@@ -321,4 +329,72 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     lab::assert_done(&output, "lifeboat accident");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(answer["proposed"].is_null() && notes(&answer).contains("none lies in the window"), "{answer:#}");
+}
+
+/// A segment with the sum and the compression of what is in it, and wrong inside: it is said where, and what lies before and
+/// behind is read.
+fn wrong_inside(accident: &Accident, one: &Path) {
+    let stored = fs::read(one).unwrap();
+    let mut good = Vec::new();
+    flate2::read::GzDecoder::new(stored.as_slice()).read_to_end(&mut good).unwrap();
+    let segment = accident.segment.to_string();
+    let (whole, _) = accident.search(&[]);
+    let system = u64::from_le_bytes(good[24..32].try_into().unwrap());
+    // PostgreSQL counts the magic number up with each version that changes the layout; all of the pages carry it.
+    let of_another_version =
+        |bytes: &mut [u8]| bytes.chunks_mut(8192).for_each(|page| page[..2].copy_from_slice(&[0x77, 0xD1]));
+    type Harm<'h> = &'h dyn Fn(&mut [u8]);
+    let harms: [(Harm<'_>, String); 3] = [
+        // In the middle of what is written: the first records are read.
+        (&|bytes| flip_in_the_middle(bytes), "wrong checksum (CRC)".to_owned()),
+        (&of_another_version, "D177, which no version".to_owned()),
+        (&|bytes| bytes[24] ^= 1, format!("{}", system ^ 1)),
+    ];
+    for (harm, words) in harms {
+        let mut bytes = good.clone();
+        harm(&mut bytes);
+        let sum: String = Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let bad = one.with_file_name(format!("{segment}-{sum}.gz"));
+        let mut packed = flate2::write::GzEncoder::new(fs::File::create(&bad).unwrap(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        packed.finish().unwrap();
+        fs::remove_file(one).unwrap();
+        accident.forget_fetched();
+        let (answer, _) = accident.search(&[]);
+        let is_said = |note: &Value| [&words, &segment].iter().all(|word| note.as_str().unwrap().contains(*word));
+        assert!(answer["notes"].as_array().unwrap().iter().any(is_said), "'{words}': {answer:#}");
+        assert_ne!(answer["proposed"]["xid"], accident.xid, "what can't be read is not guessed: {answer:#}");
+        assert!(answer["segments_read"].as_u64() >= whole["segments_read"].as_u64(), "the others are read: {answer:#}");
+        fs::rename(&bad, one).unwrap();
+        fs::write(one, &stored).unwrap();
+    }
+}
+
+/// Flips a bit of the last record that begins in the first half of what is written.
+fn flip_in_the_middle(bytes: &mut [u8]) {
+    let written = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[written / 2] ^= 1;
+}
+
+/// The server's clock is ahead of the archive's by two hours: its own times count, and it is said.
+fn clocks_differ(accident: &Accident) {
+    let archives = [accident.lab.layout.first_repository(), accident.lab.layout.second_repository()];
+    for repository in archives {
+        for entry in fs::read_dir(repository.join("archive/main/15-1/0000000100000000")).unwrap() {
+            let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+            let at = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(7200);
+            file.set_modified(at).unwrap();
+        }
+    }
+    let (answer, _) = accident.search(&[]);
+    assert!(notes(&answer).contains("the server's clock is ahead of the archive's"), "{answer:#}");
+    assert_eq!(answer["proposed"]["xid"], accident.xid, "{answer:#}");
+    // What a person reads off another clock is two hours away from every commit.
+    let other = DateTime::parse_from_str(&accident.around, "%Y-%m-%d %H:%M:%S%.f%#z").unwrap() - TimeDelta::hours(2);
+    let output = accident.run(&["accident", "--around", &other.to_rfc3339(), "--json"]);
+    lab::assert_done(&output, "lifeboat accident");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = notes(&answer);
+    assert!(answer["proposed"].is_null() && said.contains("none lies in the window; they are from"), "{answer:#}");
+    assert!(said.contains("the server's clock is ahead of the archive's"), "{answer:#}");
 }
