@@ -99,6 +99,7 @@ fn live_names(cluster: &Cluster) -> Names {
         port: 5432,
         user: Some("postgres".to_owned()),
         environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        cancel: Cancel::new(),
     };
     let (names, notes) = catalog.names().unwrap();
     assert_eq!(notes, Vec::<String>::new());

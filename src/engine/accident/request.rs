@@ -211,7 +211,7 @@ pub(super) fn open(
         stanza: opened.stanza.as_deref(),
         system_identifier: opened.source.system_identifier(),
     };
-    let Told { names, server_zone, notes } = names::tell(place, request, &owner);
+    let Told { names, server_zone, notes } = names::tell(place, request, &owner, cancel);
     opened.notes.extend(notes);
     Ok((opened, names, server_zone))
 }
@@ -249,11 +249,13 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
     let (config, named) = configured(place);
     let pg_wal = |data: &Option<PathBuf>| data.as_deref().map(|data| data.join("pg_wal"));
     let looked = place.pgbackrest().map_err(AccidentError::from).and_then(|pgbackrest| {
+        let pgbackrest = pgbackrest.with_cancel(cancel.clone());
         let stanza = chosen(&pgbackrest, named.as_deref())?;
         Ok((pgbackrest, stanza))
     });
     let (pgbackrest, stanza) = match looked {
         Ok(found) => found,
+        Err(_) if cancel.is_set() => return Err(SourceError::Cancelled.into()),
         // Without any repository pg_wal may still have it.
         Err(error) => {
             let data_directory = named.as_deref().and_then(|stanza| data_directory(config.as_ref(), stanza));
@@ -277,7 +279,7 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
             )),
         }
     }
-    let wal = WalSource::open(&pgbackrest.with_cancel(cancel.clone()), &stanza, cluster, &directories)?;
+    let wal = WalSource::open(&pgbackrest, &stanza, cluster, &directories)?;
     let wal = match cache(place) {
         Ok(Some(cache)) => wal.with_cache(cache),
         Ok(None) => wal,
