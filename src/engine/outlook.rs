@@ -5,7 +5,7 @@ use crate::domain::text::clean;
 use crate::domain::wal::TimelineId;
 use crate::engine::accident::{Cancel, Limits, Place, Request, investigate, thrown_away};
 use crate::engine::clock;
-use crate::planning::accident::{Boundary, Question, Window, keeps, throws_away};
+use crate::planning::accident::{Boundary, Question, Window, keeps, leaves_locked, throws_away};
 use crate::planning::runbook::Runbook;
 use crate::planning::target::RecoveryTarget;
 use crate::planning::template::TemplatePiece;
@@ -163,7 +163,8 @@ fn told(
             let when: DateTime<Utc> = clock::now().to_utc();
             let mut discarded = format!("{}; as of {}", throws_away(&weighed.thrown), when.format("%H:%M:%SZ"));
             weighed.notes.iter().for_each(|note| discarded.push_str(&format!("; {note}")));
-            (keeps(weighed.thrown.last_kept.as_ref()), discarded)
+            let locked = leaves_locked(&weighed.thrown).map(|locked| format!("; {locked}")).unwrap_or_default();
+            (keeps(weighed.thrown.last_kept.as_ref()) + &locked, discarded)
         }
         Err(why) => (format!("not known: {why}"), "not known for the same reason".to_owned()),
     }

@@ -3,7 +3,7 @@
 use crate::domain::catalog_memory::{CatalogMemory, Relation};
 use crate::domain::wal_reader::RelationFile;
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The first oid that a user's object can have (`FirstNormalObjectId`, `access/transam.h`).
 const FIRST_USER_OID: u32 = 16384;
@@ -168,6 +168,20 @@ impl Names {
     #[must_use]
     pub fn show(&self, file: RelationFile) -> String {
         self.file(file).map_or_else(|| format!("relation file {file}"), RelationName::show)
+    }
+
+    /// Locked relations as a person says them, by database and oid: a table's indexes and large values go with it.
+    pub(super) fn locked(&self, locked: impl IntoIterator<Item = (u32, u32)>) -> Vec<String> {
+        let is_part = |(database, oid): &(u32, u32)| {
+            let kind = self.oid(*database, *oid).map(|relation| relation.kind);
+            matches!(kind, Some(RelationKind::Index | RelationKind::Toast | RelationKind::Sequence))
+        };
+        let shown: BTreeSet<String> = locked
+            .into_iter()
+            .filter(|lock| !is_part(lock))
+            .map(|(database, oid)| self.show_oid(database, oid))
+            .collect();
+        shown.into_iter().collect()
     }
 
     /// A relation by its oid as a person says it, or the oid itself.

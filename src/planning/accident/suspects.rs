@@ -91,7 +91,7 @@ impl Search {
         let between = candidate.kept.filter(|kept| kept.start > committed.first);
         let target = between.map_or(committed.first, |kept| kept.end);
         let held = committed.locks.iter().filter(|lock| lock.at < target);
-        let locked: BTreeSet<String> = held.map(|lock| names.show_oid(lock.database, lock.relation)).collect();
+        let locked = names.locked(held.map(|lock| (lock.database, lock.relation)));
         let last_kept =
             candidate.kept.and_then(|kept| Some(LastKept { xid: kept.xid, time: kept.time.utc()?, lsn: kept.end }));
         Some(Suspect {
@@ -107,7 +107,7 @@ impl Search {
             score: judged.score,
             reasons: judged.reasons,
             target: ExactTarget::before(target, committed.timeline),
-            locked_until_promotion: locked.into_iter().collect(),
+            locked_until_promotion: locked,
             last_kept,
             discarded: Discarded::default(),
             subtransactions: committed.subtransactions.clone(),

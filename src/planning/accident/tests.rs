@@ -462,6 +462,31 @@ fn a_target_divides_what_is_kept_from_what_is_thrown_away() {
 }
 
 #[test]
+fn what_a_target_leaves_locked_is_told() {
+    // It dropped a table and others committed before it did: it is open at the target.
+    let other = inserts(702, 0);
+    let mut drop = commit(703, 1).files(&[], &[ORDERS.number]);
+    drop.first = inserts(701, -1).first;
+    let lock = |relation, at| HeldLock { database: 16384, relation, at };
+    drop.locks = vec![lock(ORDERS.number - 100, drop.first), lock(99_999, Lsn(drop.start.0 - 8))];
+    let at = noon() + TimeDelta::seconds(1);
+    let history = [inserts(701, -1), other.clone(), drop.clone()];
+    let locked = |boundary| divided(boundary, &history).locked;
+    assert_eq!(locked(Boundary::Before(other.end)), ["orders"]);
+    assert_eq!(locked(Boundary::Before(drop.start)), ["orders", "relation with oid 99999"]);
+    assert_eq!(locked(Boundary::Time { at, inclusive: false }), ["orders", "relation with oid 99999"]);
+    assert_eq!(locked(Boundary::Before(drop.first)), [""; 0]);
+    assert_eq!(locked(Boundary::Behind(drop.start)), [""; 0], "it is kept");
+    let alone = Boundary::Time { at, inclusive: false };
+    drop.first = other.end;
+    drop.locks = vec![lock(ORDERS.number - 100, Lsn(other.end.0 + 8))];
+    assert_eq!(divided(alone, &[other, drop]).locked, [""; 0], "recovery stops before its first record");
+    let thrown = ThrownAway { locked: vec!["orders".into(), "carts".into()], ..ThrownAway::default() };
+    assert!(leaves_locked(&thrown).unwrap().ends_with("open there): orders, carts"));
+    assert_eq!(leaves_locked(&ThrownAway::default()), None);
+}
+
+#[test]
 fn behind_the_boundary_a_clock_that_was_set_back_brings_nothing_back() {
     let history = [inserts(700, -5), deletes(701, 0, 600), inserts(702, -3), inserts(703, 1)];
     let found = divided(Boundary::Time { at: noon(), inclusive: false }, &history);
