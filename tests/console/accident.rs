@@ -3,7 +3,7 @@
 use crate::pages::pictures;
 use crate::support::{filled, picture, press, reply, screen, text, type_text};
 use lifeboat::domain::wal::WalSegment;
-use lifeboat::engine::accident::Progress;
+use lifeboat::engine::accident::{Progress, Reach};
 use lifeboat::planning::accident::{Answer, Counts};
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::runbook::SHIPPED;
@@ -34,7 +34,7 @@ pub(crate) fn found() -> AccidentFound {
     AccidentFound {
         answer,
         place: "the archive of stanza main".into(),
-        directory: Some("/srv/pg 15/pg_wal".into()),
+        reach: Reach { directory: Some(("/srv/pg 15/pg_wal".into(), [].into())), ..Reach::default() },
         server_zone: Some(chrono_tz::Europe::Berlin),
     }
 }
@@ -96,7 +96,12 @@ fn so_far(only_second: bool) -> Box<AccidentFound> {
         found.answer.proposed = None;
     }
     found.answer.notes.clear();
-    Box::new(AccidentFound { place: "what was read so far".into(), directory: None, server_zone: None, ..found })
+    Box::new(AccidentFound {
+        place: "what was read so far".into(),
+        reach: Reach::default(),
+        server_zone: None,
+        ..found
+    })
 }
 
 #[test]

@@ -249,6 +249,7 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     let lab = &accident.lab;
     let (whole, _) = accident.search(&[]);
     accident.take_from_pg_wal();
+    shows_the_same(&accident);
     let (first, second) = (lab.layout.first_repository(), lab.layout.second_repository());
     let (one, other) = (accident.file(&first), accident.file(&second));
     let (good, good_other) = (fs::read(&one).unwrap(), fs::read(&other).unwrap());
@@ -329,6 +330,18 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     lab::assert_done(&output, "lifeboat accident");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(answer["proposed"].is_null() && notes(&answer).contains("none lies in the window"), "{answer:#}");
+}
+
+/// The command that is shown fetches what is no longer in `pg_wal`, and shows the same.
+fn shows_the_same(accident: &Accident) {
+    let text = String::from_utf8(accident.run(&["accident", "--around", &accident.around]).stdout).unwrap();
+    let shown = text.lines().find_map(|line| line.trim().strip_prefix("to see it: ")).unwrap();
+    assert!(shown.contains(&format!(" archive-get $segment /tmp/lifeboat-wal-{}/$segment", accident.xid)), "{shown}");
+    let bin = accident.lab.marker.bin_directory.display();
+    let output = lab::as_owner("sh").args(["-c", &format!("PATH=$PATH:{bin}; {shown}")]).output().unwrap();
+    let records = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(records.matches("desc: DELETE").count(), 1000, "{shown}: {}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_dir_all(format!("/tmp/lifeboat-wal-{}", accident.xid)).unwrap();
 }
 
 /// A segment with the sum and the compression of what is in it, and wrong inside: it is said where, and what lies before and

@@ -7,6 +7,7 @@ use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
 use crate::engine::accident::archive::ArchiveSource;
 use crate::engine::accident::directory::DirectorySource;
 use crate::engine::accident::names::{self, Told};
+use crate::engine::accident::reach::Reach;
 use crate::engine::accident::scan::{self, News, Tell};
 use crate::engine::accident::source::{SegmentSource, SourceError};
 use crate::engine::ask::Cancel;
@@ -68,8 +69,8 @@ pub struct Found {
     pub answer: Answer,
     /// Where it was read, as a person says it.
     pub place: String,
-    /// The directory that `pg_waldump` could read it from, where there is one.
-    pub directory: Option<PathBuf>,
+    /// How a person gets at it.
+    pub reach: Reach,
     /// The zone in which the server shows times, where it is known.
     pub server_zone: Option<chrono_tz::Tz>,
 }
@@ -157,7 +158,8 @@ pub fn investigate(
     let mut answer = scan::find(source, request.window, names, request.table.as_deref(), &mut tell)?;
     answer.notes.splice(0..0, opened.notes);
     let source = opened.source;
-    Ok(Found { answer, place: source.place(), directory: source.directory(), server_zone: zone })
+    let reach = Reach { size: Some(source.size()), ..opened.reach };
+    Ok(Found { answer, place: source.place(), reach, server_zone: zone })
 }
 
 /// Hands out every commit of a window, in order, as it is read, with the names that are known.
@@ -188,6 +190,7 @@ pub(super) struct Opened {
     stanza: Option<String>,
     /// The data directory whose server may know the names.
     data_directory: Option<PathBuf>,
+    reach: Reach,
     pub(super) notes: Vec<String>,
 }
 
@@ -242,7 +245,8 @@ fn of_directory(place: &Place, directory: &Path) -> Result<Opened, AccidentError
     let above = above.filter(|above| above.join("PG_VERSION").exists());
     let configured = || data_directory(config.as_ref(), stanza.as_deref()?);
     let data_directory = above.or_else(configured);
-    Ok(Opened { source: Box::new(source), stanza, data_directory, notes: Vec::new() })
+    let reach = Reach::of_directory(directory);
+    Ok(Opened { source: Box::new(source), stanza, data_directory, reach, notes: Vec::new() })
 }
 
 fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened, AccidentError> {
@@ -259,11 +263,11 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
         // Without any repository pg_wal may still have it.
         Err(error) => {
             let data_directory = named.as_deref().and_then(|stanza| data_directory(config.as_ref(), stanza));
-            let Some(source) = pg_wal(&data_directory).and_then(|wal| DirectorySource::open(&wal).ok()) else {
-                return Err(error);
-            };
+            let found = pg_wal(&data_directory).and_then(|wal| Some((DirectorySource::open(&wal).ok()?, wal)));
+            let Some((source, wal)) = found else { return Err(error) };
+            let reach = Reach::of_directory(&wal);
             let notes = vec![format!("the archive is not looked into, pg_wal alone: {error}")];
-            return Ok(Opened { source: Box::new(source), stanza: named, data_directory, notes });
+            return Ok(Opened { source: Box::new(source), stanza: named, data_directory, reach, notes });
         }
     };
     let mut data_directory = data_directory(config.as_ref(), &stanza.name);
@@ -289,7 +293,17 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
         }
     };
     let source = ArchiveSource::open(wal, request.timeline)?;
-    Ok(Opened { source: Box::new(source), stanza: Some(stanza.name), data_directory, notes })
+    let beside = data_directory.as_deref().map(|data| Reach::of_directory(&data.join("pg_wal"))).unwrap_or_default();
+    let reach = Reach { archive: Some(words(place, &stanza.name)), ..beside };
+    Ok(Opened { source: Box::new(source), stanza: Some(stanza.name), data_directory, reach, notes })
+}
+
+/// pgBackRest as a person calls it for this stanza.
+fn words(place: &Place, stanza: &str) -> Vec<String> {
+    let settings = &place.pgbackrest;
+    let config = settings.config.as_ref().map(|config| format!("--config={}", config.display()));
+    let program = settings.binary.display().to_string();
+    std::iter::once(program).chain(config).chain([format!("--stanza={stanza}")]).collect()
 }
 
 /// The stanza that is named, or the only one there is.

@@ -278,7 +278,7 @@ fn rows<'w>(model: &Model, suspect: &Suspect, found: &AccidentFound) -> Vec<(&'w
         rows.push(("", format!("and {} more relations", suspect.relations.len() - MOST_RELATIONS)));
     }
     rows.push(("rests on", records(suspect)));
-    rows.push(("to see it", format!("{} (Y copies it)", waldump(suspect, found.directory.as_deref()))));
+    rows.push(("to see it", format!("{} (Y copies it)", waldump(suspect, &found.reach))));
     if !suspect.subtransactions.is_empty() {
         let ids: Vec<String> = suspect.subtransactions.iter().take(10).map(u32::to_string).collect();
         let more = if suspect.subtransactions.len() > 10 { ", …" } else { "" };

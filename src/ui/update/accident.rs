@@ -174,8 +174,8 @@ pub(super) fn proposed(model: &mut Model) {
 /// The command that shows the suspect's records.
 pub(super) fn copy_command(model: &mut Model, out: &mut Vec<Action>) {
     let state = &model.accident;
-    let directory = state.found.as_ref().and_then(|found| found.directory.as_deref());
-    match state.current().map(|suspect| waldump(suspect, directory)) {
+    let reach = state.found.as_ref().map(|found| found.reach.clone()).unwrap_or_default();
+    match state.current().map(|suspect| waldump(suspect, &reach)) {
         Some(command) => copied(model, "command", command, out),
         None => complain(model, "there is no suspect under the cursor"),
     }

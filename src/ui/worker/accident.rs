@@ -1,6 +1,6 @@
 //! Reading WAL for the page of an accident.
 
-use crate::engine::accident::{Cancel, News, Place, Progress, Request, investigate};
+use crate::engine::accident::{Cancel, News, Place, Progress, Reach, Request, investigate};
 use crate::planning::accident::{Answer, Question};
 use crate::settings::Settings;
 use crate::ui::event::AccidentFound;
@@ -16,7 +16,7 @@ pub(super) enum Heard {
 /// Of what is not finished only the suspects count: what the notes say may change with the next segment.
 fn so_far(answer: &Answer) -> AccidentFound {
     let answer = Answer { notes: Vec::new(), ..answer.clone() };
-    AccidentFound { answer, place: "what was read so far".to_owned(), directory: None, server_zone: None }
+    AccidentFound { answer, place: "what was read so far".to_owned(), reach: Reach::default(), server_zone: None }
 }
 
 /// Reads what is asked for; broken off, it answers for what was read until then.
@@ -41,6 +41,6 @@ pub(super) fn found(
         News::Names | News::Listing | News::Looking(_) => {}
     });
     let found = found.map_err(|error| words(&error))?;
-    let (answer, place, directory, server_zone) = (found.answer, found.place, found.directory, found.server_zone);
-    Ok(AccidentFound { answer, place, directory, server_zone })
+    let (answer, place, reach, server_zone) = (found.answer, found.place, found.reach, found.server_zone);
+    Ok(AccidentFound { answer, place, reach, server_zone })
 }
