@@ -377,6 +377,8 @@ fn a_table_is_known_by_its_name_in_its_former_files() {
     let cluster = Cluster::start(1, "");
     for (number, move_on) in [
         "VACUUM FULL orders",
+        "TRUNCATE orders",
+        "REINDEX TABLE orders; REINDEX TABLE CONCURRENTLY documents; CLUSTER orders USING orders_pkey",
         "CLUSTER documents USING documents_pkey; TRUNCATE orders; VACUUM FULL orders",
         "ALTER TABLE orders ALTER COLUMN total TYPE bigint",
     ]
@@ -396,6 +398,35 @@ fn a_table_is_known_by_its_name_in_its_former_files() {
             answer.suspects.iter().take(2).map(|suspect| suspect.relations[0].name.as_str()).collect();
         assert_eq!(names, [format!("m{number}.orders"), format!("m{number}.documents")], "{move_on}: {answer:#?}");
     }
+}
+
+#[test]
+fn a_drop_is_seen_after_the_catalogs_themselves_moved() {
+    let cluster = Cluster::start(1, "autovacuum = off");
+    let shop = Shop::new(&cluster, "v".to_owned());
+    shop.sql("CREATE TABLE nothing (id serial PRIMARY KEY, body text); CREATE TABLE less (n int)");
+    // The catalogs lie where they always did and move later; then they lie elsewhere.
+    for (table, later) in [("payments", "VACUUM FULL"), ("documents", "SELECT 1 \\g /dev/null\n")] {
+        let from = shop.now();
+        let drop = format!("BEGIN; SELECT pg_current_xact_id(); DROP TABLE {table}; COMMIT;");
+        let xid = shop.strike(&drop, false);
+        shop.sql(EVERYDAY.lines().next_back().unwrap_or_default());
+        shop.sql(later);
+        let to = shop.now();
+        let answer = search_directory(&cluster, Window { from, to, around: to }, live_names(&cluster));
+        // Nor is the rewrite of any other table, be it empty, an accident.
+        let accidents = answer.suspects.iter().filter(|suspect| suspect.score >= ACCIDENT_SCORE);
+        let accidents: Vec<u32> = accidents.map(|suspect| suspect.xid).collect();
+        assert_eq!(accidents, [xid], "{table}: {answer:#?}");
+        assert!(answer.suspects[0].reasons[0].starts_with("drops a table"), "{:#?}", answer.suspects);
+    }
+    // Dropped and made anew, which swaps nothing.
+    let from = shop.now();
+    let again = "BEGIN; SELECT pg_current_xact_id(); DROP TABLE t07; CREATE TABLE t07 (n int); COMMIT;";
+    let xid = shop.strike(again, false);
+    let to = shop.now();
+    let answer = search_directory(&cluster, Window { from, to, around: to }, live_names(&cluster));
+    assert_eq!(answer.proposed.as_ref().map(|proposed| proposed.xid), Some(xid), "{answer:#?}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ pub(crate) const ACCIDENTS: [Scenario; 26] = [
 ];
 
 /// Days on which nothing goes wrong.
-pub(crate) const HONEST: [&str; 10] = [
+pub(crate) const HONEST: [&str; 11] = [
     "INSERT INTO payments (amount) SELECT n FROM generate_series(1, 1500) n; ANALYZE payments;",
     "CREATE TABLE staging AS SELECT * FROM orders LIMIT 500; UPDATE staging SET total = 1; CREATE TABLE chunks (n int); \
      SELECT format('INSERT INTO chunks SELECT generate_series(1, 40 + %s)', n) FROM generate_series(1, 12) n \\gexec\nDROP TABLE chunks; INSERT INTO orders (customer, total) \
@@ -150,6 +150,10 @@ pub(crate) const HONEST: [&str; 10] = [
      generate_series(1, 15) n; DELETE FROM queue; INSERT INTO queue SELECT generate_series(1, 12); DELETE FROM queue;",
     "INSERT INTO counters SELECT n, 0 FROM generate_series(1, 8) n ON CONFLICT (k) DO UPDATE SET n = counters.n + 1; \
      UPDATE counters SET n = n + 1; UPDATE counters SET n = n + 1; SELECT pg_create_restore_point('noon') \\g /dev/null\n",
+    // Nothing but the catalogs, by the thousand.
+    "SELECT format('CREATE TEMP TABLE x%s (a int, b text, c text, d text, PRIMARY KEY (a)) ON COMMIT DROP', n) FROM \
+     generate_series(1, 150) n \\gexec\nANALYZE; VACUUM ANALYZE; SELECT format('CREATE TYPE y%s AS ENUM (''a'', ''b'')', n) FROM \
+     generate_series(1, 100) n \\gexec\nSELECT format('DROP TYPE y%s', n) FROM generate_series(1, 100) n \\gexec\nANALYZE;",
 ];
 
 /// The tables, filled, the large ones with `:factor` times as many rows. `:schema` is made and comes first in the search

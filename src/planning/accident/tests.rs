@@ -182,6 +182,24 @@ fn rewrites_are_no_accidents_and_truncates_are() {
 }
 
 #[test]
+fn catalogs_that_moved_are_known_by_their_names() {
+    // Somebody ran VACUUM FULL on the whole database.
+    let mut names = names(10);
+    for (number, oid) in [(18_000, 1259), (18_010, 1247)] {
+        let (schema, name, kind) = ("pg_catalog".to_owned(), "moved".to_owned(), RelationKind::Catalog);
+        let (rows, counted, estimated, bytes, remembered) = (None, Counted::After, None, None, None);
+        names.add(16384, number, RelationName { oid, schema, name, kind, rows, counted, estimated, bytes, remembered });
+    }
+    let dropped = commit(701, 0)
+        .rows(file(18_000), ChangeKind::Delete, 2)
+        .rows(file(18_010), ChangeKind::Delete, 2)
+        .files(&[], &[ORDERS.number]);
+    let answer = answer_with(names, &[dropped]);
+    assert_eq!(proposed(&answer), Some(701), "{answer:#?}");
+    assert!(answer.suspects[0].reasons[0].starts_with("drops orders"), "{answer:#?}");
+}
+
+#[test]
 fn names_follow_a_table_into_its_new_files_and_back() {
     // Emptied, then rewritten: its file was 16400, then 16450, now 16500.
     let truncate = commit(702, 1).files(&[16450, 16451], &[16400, 16401]).pages(file(16451), 1);
