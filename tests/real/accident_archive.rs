@@ -44,7 +44,7 @@ impl Accident {
         let home = lab.home().to_owned();
         let real = lab.marker.pgbackrest.display();
         let counting = format!(
-            "#!/bin/sh\necho \"$*\" >> {0}/asked\ncase \"$*\" in *repo-get*) test -e {0}/slow && exec sleep 300;; esac\nexec {real} \"$@\"\n",
+            "#!/bin/sh\necho \"$*\" >> {0}/asked\ncase \"$*\" in *repo-get*) test -e {0}/meanwhile && sh {0}/meanwhile;; esac\ncase \"$*\" in *repo-get*) test -e {0}/slow && exec sleep 300;; esac\nexec {real} \"$@\"\n",
             home.display()
         );
         fs::write(home.join("counting"), counting).unwrap();
@@ -298,7 +298,7 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     let (answer, _) = accident.search(&[]);
     let begin = accident.segment.start(lifeboat::domain::wal::SegmentSize::DEFAULT).unwrap();
     assert!(notes(&answer).contains(&format!("the WAL from {begin} to the segment")), "{answer:#}");
-    fs::write(&one, &good).unwrap();
+    is_archived_meanwhile(&accident, &one, &good);
 
     // Without any repository what pg_wal still has; then not even that.
     let away = lab.home().join("away");
@@ -330,6 +330,23 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     lab::assert_done(&output, "lifeboat accident");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(answer["proposed"].is_null() && notes(&answer).contains("none lies in the window"), "{answer:#}");
+}
+
+/// A segment that lay in `pg_wal` alone when the archive was listed is archived and taken away before it is its turn.
+fn is_archived_meanwhile(accident: &Accident, one: &Path, good: &[u8]) {
+    let plain = accident.lab.layout.production().join("pg_wal").join(accident.segment.to_string());
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(good).read_to_end(&mut bytes).unwrap();
+    fs::write(&plain, bytes).unwrap();
+    let (kept, meanwhile) = (accident.lab.home().join("kept"), accident.lab.home().join("meanwhile"));
+    fs::write(&kept, good).unwrap();
+    fs::write(&meanwhile, format!("cp {} {}; rm -f {}\n", kept.display(), one.display(), plain.display())).unwrap();
+    accident.forget_fetched();
+    let (answer, fetched) = accident.search(&[]);
+    assert!(!plain.exists() && one.exists());
+    assert_eq!(answer["proposed"]["xid"], accident.xid, "{answer:#}");
+    assert!(fetched.contains(&accident.segment.to_string()) && !notes(&answer).contains("could not"), "{answer:#}");
+    fs::remove_file(meanwhile).unwrap();
 }
 
 /// The command that is shown fetches what is no longer in `pg_wal`, and shows the same.

@@ -117,7 +117,7 @@ fn over_time(model: &Model, paint: Paint<'_>, answer: &Answer, width: usize, hei
     } else if let Some(first) = answer.notes.first() {
         let more = match answer.notes.len() {
             1 => String::new(),
-            many => format!(" (and {} more, at the end of the details)", many - 1),
+            many => format!(" (+{} below)", many - 1),
         };
         let text = fit(&paint.letters(first), width.saturating_sub(2 + more.len()));
         lines.push(paint.pieces(&[(Role::Warning, "! "), (Role::Text, &text), (Role::Faint, &more)]));
