@@ -164,10 +164,8 @@ pub fn of_relation(relation: &SuspectRelation) -> String {
         }
     }
     words.extend(relation.truncated.then(|| "truncated".to_owned()));
-    words.extend(relation.dropped.then(|| match relation.bytes {
-        Some(bytes) => format!("dropped, about {}", size(bytes)),
-        None => "dropped".to_owned(),
-    }));
+    words.extend(relation.dropped.then(|| "dropped".to_owned()));
+    words.extend(relation.bytes.map(|bytes| format!("about {}", size(bytes))));
     let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
     let since =
         relation.remembered.map(|at| format!(", from the catalog memory of {}", at.format("%Y-%m-%d %H:%M:%S+00")));

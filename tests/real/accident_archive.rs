@@ -66,7 +66,8 @@ impl Accident {
         let output = self.run(&[&["accident", "--around", &self.around, "--json"], arguments].concat());
         lab::assert_done(&output, "lifeboat accident");
         let asked = fs::read_to_string(asked).unwrap();
-        let paths = asked.lines().filter(|line| line.contains("repo-get")).filter_map(|line| line.rsplit('/').next());
+        let segments = asked.lines().filter(|line| line.contains("repo-get") && line.contains(" archive/"));
+        let paths = segments.filter_map(|line| line.rsplit('/').next());
         let fetched = paths.map(|name| name[..24].to_owned()).collect();
         (serde_json::from_slice(&output.stdout).unwrap(), fetched)
     }
@@ -222,6 +223,9 @@ fn is_broken_off(accident: &Accident) {
 /// The table is gone, then the server: what was remembered names it.
 fn names_are_remembered(accident: &Accident, first: &Value) {
     accident.lab.sql("DROP TABLE ledger");
+    let (number, bytes) = ("SELECT pg_relation_filenode('payments')", "SELECT pg_relation_size('payments')");
+    let [number, bytes] = [number, bytes].map(|sql| accident.lab.sql(sql).parse::<u64>().unwrap());
+    accident.lab.sql("DROP TABLE payments CASCADE");
     work(&accident.lab);
     let (dropped, _) = accident.search(&[]);
     let relation = |answer: &Value| {
@@ -241,6 +245,17 @@ fn names_are_remembered(accident: &Accident, first: &Value) {
     let (nameless, _) = accident.search(&[]);
     assert!(notes(&nameless).contains("tables are shown by their files"), "{nameless:#}");
     assert_eq!(nameless["proposed"], first["proposed"], "{nameless:#}");
+    // No catalog knows the table: its oid, its database and its size in the last set are told.
+    let suspects = nameless["suspects"].as_array().unwrap().iter();
+    let mut gone =
+        suspects.flat_map(|one| one["relations"].as_array().unwrap().iter().map(move |relation| (one, relation)));
+    let found = gone.find(|(_, relation)| relation["filenode"] == number);
+    let (suspect, relation) = found.unwrap_or_else(|| panic!("{number}: {nameless:#}"));
+    assert_eq!((&relation["dropped"], &relation["oid"]), (&true.into(), &number.into()), "{suspect:#}");
+    let told = relation["bytes"].as_u64().unwrap();
+    assert!(0 < told && told <= bytes, "{told} of {bytes}");
+    assert!(suspect["database"].as_str().unwrap().starts_with("database "), "{suspect:#}");
+    assert!(notes(&nameless).contains("sizes of what was dropped or truncated are those of the set "), "{nameless:#}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod names;
 mod reach;
 mod request;
 mod scan;
+mod sizes;
 mod source;
 mod thrown_away;
 mod window;

@@ -9,6 +9,7 @@ use crate::engine::accident::directory::DirectorySource;
 use crate::engine::accident::names::{self, Told};
 use crate::engine::accident::reach::Reach;
 use crate::engine::accident::scan::{self, News, Tell};
+use crate::engine::accident::sizes;
 use crate::engine::accident::source::{SegmentSource, SourceError};
 use crate::engine::ask::Cancel;
 use crate::engine::environment::{BaseEnvironment, EnvironmentError};
@@ -157,6 +158,9 @@ pub fn investigate(
     let source = opened.source.as_mut();
     let mut answer = scan::find(source, request.window, names, request.table.as_deref(), &mut tell)?;
     answer.notes.splice(0..0, opened.notes);
+    if let Some((pgbackrest, stanza)) = opened.repositories.filter(|_| !cancel.is_set()) {
+        sizes::add(&pgbackrest, &stanza, &mut answer);
+    }
     let source = opened.source;
     let reach = Reach { size: Some(source.size()), ..opened.reach };
     Ok(Found { answer, place: source.place(), reach, server_zone: zone })
@@ -191,6 +195,8 @@ pub(super) struct Opened {
     /// The data directory whose server may know the names.
     data_directory: Option<PathBuf>,
     reach: Reach,
+    /// Where sets can be looked into.
+    repositories: Option<(Pgbackrest, Stanza)>,
     pub(super) notes: Vec<String>,
 }
 
@@ -246,7 +252,8 @@ fn of_directory(place: &Place, directory: &Path) -> Result<Opened, AccidentError
     let configured = || data_directory(config.as_ref(), stanza.as_deref()?);
     let data_directory = above.or_else(configured);
     let reach = Reach::of_directory(directory);
-    Ok(Opened { source: Box::new(source), stanza, data_directory, reach, notes: Vec::new() })
+    let notes = Vec::new();
+    Ok(Opened { source: Box::new(source), stanza, data_directory, reach, repositories: None, notes })
 }
 
 fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened, AccidentError> {
@@ -267,7 +274,8 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
             let Some((source, wal)) = found else { return Err(error) };
             let reach = Reach::of_directory(&wal);
             let notes = vec![format!("the archive is not looked into, pg_wal alone: {error}")];
-            return Ok(Opened { source: Box::new(source), stanza: named, data_directory, reach, notes });
+            let (source, stanza) = (Box::new(source), named);
+            return Ok(Opened { source, stanza, data_directory, reach, repositories: None, notes });
         }
     };
     let mut data_directory = data_directory(config.as_ref(), &stanza.name);
@@ -295,7 +303,9 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
     let source = ArchiveSource::open(wal, request.timeline)?;
     let beside = data_directory.as_deref().map(|data| Reach::of_directory(&data.join("pg_wal"))).unwrap_or_default();
     let reach = Reach { archive: Some(words(place, &stanza.name)), ..beside };
-    Ok(Opened { source: Box::new(source), stanza: Some(stanza.name), data_directory, reach, notes })
+    let (source, name) = (Box::new(source), Some(stanza.name.clone()));
+    let repositories = Some((pgbackrest, stanza));
+    Ok(Opened { source, stanza: name, data_directory, reach, repositories, notes })
 }
 
 /// pgBackRest as a person calls it for this stanza.
