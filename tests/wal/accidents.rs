@@ -319,6 +319,8 @@ fn look_into(archived: &Archived, shop: &Shop<'_>, scenario: &Scenario, day: Day
         let nameless = search(archived, window, false).answer;
         assert!(nameless.suspects.iter().any(|suspect| suspect.xid == xid), "{name}, without names: {nameless:#?}");
     }
+    // Where others committed meanwhile, autovacuum among them, what it locked stays locked: a query would wait.
+    let tables = tables.filter(|_| suspect.locked_until_promotion.is_empty());
     let (schema, target) = (shop.schema.clone(), suspect.target.clone());
     let expected = Expected { name: format!("{schema}, {name}"), target, before, after, sold, schema, tables };
     (expected, if is_proposed { Ok(()) } else { Err(format!("{name}: {answer:#?}")) })
@@ -353,6 +355,7 @@ fn recovers(archived: &Archived, all: &[Expected]) {
         let expected: Vec<u32> = one.sold.iter().copied().filter(|xid| one.before.contains(xid)).collect();
         let found: Vec<u32> = one.sold.iter().copied().filter(|xid| rows.contains(xid)).collect();
         assert_eq!(found, expected, "{name}: other rows than those committed before");
+        // Nobody waits for ever where that was not said.
         if let Some(tables) = &one.tables {
             assert_eq!(&tables_of(&recovered.cluster, &one.schema), tables, "{name}: the tables are not as they were");
         }
@@ -366,7 +369,7 @@ fn recovers(archived: &Archived, all: &[Expected]) {
 /// Every table of a schema with the number and the sum of its rows.
 fn tables_of(server: &Cluster, schema: &str) -> String {
     server.sql(&format!(
-        "SELECT string_agg(c.relname || query_to_xml(format('SELECT count(*), sum(hashtextextended(t::text, 0)) FROM %s t', \
+        "SET lock_timeout = '20s'; SELECT string_agg(c.relname || query_to_xml(format('SELECT count(*), sum(hashtextextended(t::text, 0)) FROM %s t', \
          c.oid::regclass), true, true, '')::text, ' ' ORDER BY c.relname) FROM pg_class c \
          WHERE c.relnamespace = '{schema}'::regnamespace AND c.relkind = 'r'"
     ))
