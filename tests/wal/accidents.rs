@@ -277,7 +277,7 @@ fn shows_the_same(archived: &Archived, suspect: &Suspect, reach: &Reach) {
     for relation in suspect.relations.iter().filter(|relation| !relation.truncated) {
         let file = format!("/{} ", relation.filenode);
         let count = |name: &str| text.lines().filter(|line| line.contains(name) && line.contains(&file)).count() as u64;
-        let found = (count("desc: DELETE "), count("desc: UPDATE ") + count("desc: HOT_UPDATE "));
+        let found = (count("desc: DELETE "), count("desc: UPDATE") + count("desc: HOT_UPDATE"));
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(found, (relation.deleted, relation.updated), "{shown}: {said}: {suspect:#?}");
     }
