@@ -82,7 +82,7 @@ where
     Z::Offset: std::fmt::Display,
 {
     let place = clean(&found.place);
-    let shown = Shown { zone, server_zone: found.server_zone, place: &place, directory: found.directory.as_deref() };
+    let shown = Shown { zone, server_zone: found.server_zone, place: &place, reach: &found.reach };
     text(&found.answer, &shown)
 }
 

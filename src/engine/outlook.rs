@@ -5,7 +5,7 @@ use crate::domain::text::clean;
 use crate::domain::wal::TimelineId;
 use crate::engine::accident::{Cancel, Limits, Place, Request, investigate, thrown_away};
 use crate::engine::clock;
-use crate::planning::accident::{Boundary, Question, Window, keeps, throws_away};
+use crate::planning::accident::{Boundary, Question, Window, keeps, leaves_locked, throws_away};
 use crate::planning::runbook::Runbook;
 use crate::planning::target::RecoveryTarget;
 use crate::planning::template::TemplatePiece;
@@ -22,11 +22,24 @@ const DISCARDS: &str = "target-discards";
 /// Who makes a plan waits for it.
 const LIMITS: Limits = Limits { segments: 256, time: Duration::from_secs(30) };
 
+/// Nor does it wait longer for the target itself: a window of a few hours from a distant repository takes minutes.
+const FILL_LIMIT: Duration = Duration::from_secs(120);
+
 /// Fills the target of an accident into what was given: exact, exclusive, with its timeline.
 ///
 /// # Errors
-/// In words: a target beside it, no accident in that window, WAL that can't be read.
+/// In words: a target beside it, no accident in that window, WAL that can't be read, or not in time.
 pub(super) fn fill(
+    settings: &Settings,
+    runbook: &Runbook,
+    stanza: &str,
+    given: &mut BTreeMap<String, String>,
+) -> Result<(), String> {
+    fill_within(FILL_LIMIT, settings, runbook, stanza, given)
+}
+
+fn fill_within(
+    limit: Duration,
     settings: &Settings,
     runbook: &Runbook,
     stanza: &str,
@@ -58,7 +71,20 @@ pub(super) fn fill(
         user: settings.postgres.user.clone(),
         ..Request::around(question.window()?)
     };
-    let found = investigate(&place, &request, &Cancel::new(), &mut |_| {});
+    let (found, is_late) = Cancel::within(limit, |cancel| {
+        let found = investigate(&place, &request, cancel, &mut |_| {});
+        (found, cancel.is_set())
+    });
+    // A part of the window proposes nothing: what is routine, and what share of a table it was, shows behind it.
+    if is_late {
+        return Err(format!(
+            "-p {ACCIDENT}={}: the WAL of that window was not read within {} s, so there is no target. Name a smaller window \
+             (window 5m), or let `lifeboat accident` take its time: it shows how far it is, and what it fetched is kept for \
+             this plan as well; or give the target itself, -p target=lsn:…",
+            clean(text),
+            limit.as_secs()
+        ));
+    }
     let answer = found.map_err(|error| format!("-p {ACCIDENT}={}: {error}", clean(text)))?.answer;
     let Some(proposed) = answer.proposed else {
         let notes: String = answer.notes.iter().map(|note| format!("\n  {note}")).collect();
@@ -137,7 +163,8 @@ fn told(
             let when: DateTime<Utc> = clock::now().to_utc();
             let mut discarded = format!("{}; as of {}", throws_away(&weighed.thrown), when.format("%H:%M:%SZ"));
             weighed.notes.iter().for_each(|note| discarded.push_str(&format!("; {note}")));
-            (keeps(weighed.thrown.last_kept.as_ref()), discarded)
+            let locked = leaves_locked(&weighed.thrown).map(|locked| format!("; {locked}")).unwrap_or_default();
+            (keeps(weighed.thrown.last_kept.as_ref()) + &locked, discarded)
         }
         Err(why) => (format!("not known: {why}"), "not known for the same reason".to_owned()),
     }
@@ -161,4 +188,42 @@ fn mentions(runbook: &Runbook, facts: &[&str]) -> bool {
         TemplatePiece::Name { name, .. } => facts.contains(&name.as_str()),
         TemplatePiece::Text(_) | TemplatePiece::Capture { .. } => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::planning::check::{VOCABULARY, lint};
+    use crate::planning::runbook::SHIPPED;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Instant;
+
+    #[test]
+    fn a_repository_that_does_not_answer_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let program = home.path().join("pgbackrest");
+        let script = "#!/bin/sh\ncase \"$*\" in *version*) echo 'pgBackRest 2.45'; exit 0;; esac\nexec sleep 300\n";
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let config = home.path().join("pgbackrest.conf");
+        std::fs::write(
+            &config,
+            format!("[global]\nrepo1-path={0}/repo\n[main]\npg1-path={0}/data\n", home.path().display()),
+        )
+        .unwrap();
+        let mut settings = Settings::default();
+        (settings.pgbackrest.binary, settings.pgbackrest.config) = (program, Some(config));
+        settings.state.directory = Some(home.path().join("state"));
+        let (_, text) = SHIPPED.iter().find(|(name, _)| *name == "pitr-in-place").unwrap();
+        let runbook = lint(text, &VOCABULARY).unwrap();
+        let mut given = BTreeMap::from([(ACCIDENT.to_owned(), "around:2026-11-22 02:13:00+03 window 5m".to_owned())]);
+        let before = given.clone();
+        let begin = Instant::now();
+        let said = fill_within(Duration::from_secs(1), &settings, &runbook, "main", &mut given).unwrap_err();
+        assert!(said.contains("not read within 1 s") && said.contains("lifeboat accident"), "{said}");
+        assert_eq!(given, before, "no target is made up");
+        assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());
+    }
 }

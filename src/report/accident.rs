@@ -1,10 +1,12 @@
 //! What happened, for a person: the proposed transaction with its exact target first, then all suspects in commit order.
 
+use crate::domain::text::size;
+use crate::domain::wal::{SegmentSize, WalSegment};
+use crate::engine::accident::Reach;
 use crate::planning::accident::{Answer, ExactTarget, Suspect, SuspectRelation, discards, keeps};
 use crate::report::command_text::shell_word;
 use chrono::{DateTime, TimeZone, Utc};
 use std::fmt::Write as _;
-use std::path::Path;
 
 /// Tables that are named one by one.
 const MOST_TABLES: usize = 6;
@@ -18,8 +20,8 @@ pub struct Shown<'a, Z: TimeZone> {
     pub server_zone: Option<chrono_tz::Tz>,
     /// Where the WAL was read from.
     pub place: &'a str,
-    /// The directory that `pg_waldump` can read it from, where there is one.
-    pub directory: Option<&'a Path>,
+    /// How a person gets at it.
+    pub reach: &'a Reach,
 }
 
 /// The answer as text.
@@ -87,7 +89,7 @@ fn of_suspect<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown: 
     }
     let _ = writeln!(out, "     {}", records(suspect));
     let _ = writeln!(out, "     to stop before it: {}", target(&suspect.target));
-    let _ = writeln!(out, "     to see it: {}", waldump(suspect, shown.directory));
+    let _ = writeln!(out, "     to see it: {}", waldump(suspect, shown.reach));
     if !suspect.subtransactions.is_empty() {
         let ids: Vec<String> = suspect.subtransactions.iter().take(10).map(u32::to_string).collect();
         let more = if suspect.subtransactions.len() > 10 { ", …" } else { "" };
@@ -107,14 +109,48 @@ pub fn records(suspect: &Suspect) -> String {
     )
 }
 
-/// The command that shows a suspect's records; where the WAL lies in no directory, `PG_WAL` stands for one.
+/// Where segments that are fetched to be looked at go, with the transaction's id.
+const FETCHED: &str = "/tmp/lifeboat-wal-";
+/// More than so many are not fetched in one command.
+const MOST_FETCHED: usize = 64;
+
+/// The command for a shell that shows a suspect's records, from `pg_wal` where they still lie there, else fetched first; where
+/// neither is to be had `PG_WAL` stands for a directory. `pg_waldump` 15 takes one transaction id.
 #[must_use]
-pub fn waldump(suspect: &Suspect, directory: Option<&Path>) -> String {
-    let directory = directory.map_or("PG_WAL".to_owned(), |path| shell_word(&path.to_string_lossy()));
-    format!(
-        "pg_waldump --path={directory} --timeline={} --start={} --end={} --xid={}",
-        suspect.target.timeline, suspect.first_record_lsn, suspect.commit_end_lsn, suspect.xid
-    )
+pub fn waldump(suspect: &Suspect, reach: &Reach) -> String {
+    let segments = reach.size.map(|size| segments(suspect, size)).unwrap_or_default();
+    let plain = reach.directory.as_ref().filter(|(_, there)| segments.iter().all(|segment| there.contains(segment)));
+    let (fetch, directory) = match (plain, &reach.archive) {
+        (Some((directory, _)), _) => (String::new(), shell_word(&directory.to_string_lossy())),
+        (None, Some(words)) if (1..=MOST_FETCHED).contains(&segments.len()) => {
+            let words: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+            let names: Vec<String> = segments.iter().map(ToString::to_string).collect();
+            let (words, names) = (words.join(" "), names.join(" "));
+            let into = format!("{FETCHED}{}", suspect.xid);
+            let each = format!("for segment in {names}; do {words} archive-get $segment {into}/$segment; done");
+            (format!("mkdir -p {into} && {each} && "), into)
+        }
+        _ => (String::new(), "PG_WAL".to_owned()),
+    };
+    let (first, end) = (suspect.first_record_lsn, suspect.commit_end_lsn);
+    let dump =
+        format!("pg_waldump --path={directory} --timeline={} --start={first} --end={end}", suspect.target.timeline);
+    if suspect.subtransactions.is_empty() {
+        return format!("{fetch}{dump} --xid={}", suspect.xid);
+    }
+    let ids: Vec<String> = suspect.subtransactions.iter().map(u32::to_string).collect();
+    format!("{fetch}{dump} | grep -E 'tx: +({}|{}),'", suspect.xid, ids.join("|"))
+}
+
+/// The segments with a suspect's records.
+fn segments(suspect: &Suspect, size: SegmentSize) -> Vec<WalSegment> {
+    let timeline = suspect.target.timeline;
+    let last = WalSegment::of_stop(suspect.commit_end_lsn, size, timeline);
+    let first = WalSegment::of(suspect.first_record_lsn, size, timeline);
+    std::iter::successors(Some(first), |segment| segment.next(size))
+        .take_while(|segment| *segment <= last)
+        .take(1000)
+        .collect()
 }
 
 /// What was done to a relation.
@@ -129,6 +165,7 @@ pub fn of_relation(relation: &SuspectRelation) -> String {
     }
     words.extend(relation.truncated.then(|| "truncated".to_owned()));
     words.extend(relation.dropped.then(|| "dropped".to_owned()));
+    words.extend(relation.bytes.map(|bytes| format!("about {}", size(bytes))));
     let oid = relation.oid.map_or(String::new(), |oid| format!(" (oid {oid})"));
     let since =
         relation.remembered.map(|at| format!(", from the catalog memory of {}", at.format("%Y-%m-%d %H:%M:%S+00")));
@@ -181,7 +218,7 @@ mod tests {
             zone: &zone,
             server_zone: Some(chrono_tz::Europe::Berlin),
             place: "/srv/pg_wal",
-            directory: Some(Path::new("/srv/pg wal")),
+            reach: &reach("/srv/pg wal"),
         };
         text(answer, &shown)
     }
@@ -200,12 +237,35 @@ mod tests {
             "locked     orders until promotion",
             "- deletes 600 of about 1000 rows of orders (60 %)",
             "orders (oid 16385): 600 deleted",
-            "pg_waldump --path='/srv/pg wal' --timeline=2 --start=0/3000028 --end=0/3000130 --xid=998",
+            "to see it: pg_waldump --path='/srv/pg wal' --timeline=2 --start=0/3000028 --end=0/3000130 | grep -E 'tx: +(998|999),'",
             "ids of their own: 999",
             "  the WAL ends early",
         ] {
             assert!(said.contains(words), "'{words}' is missing:\n{said}");
         }
+    }
+
+    fn reach(directory: &str) -> Reach {
+        let there = std::collections::BTreeSet::from([WalSegment::parse("000000020000000000000003").unwrap()]);
+        let archive = Some(vec!["pgbackrest".to_owned(), "--stanza=my shop".to_owned()]);
+        Reach { directory: Some((directory.into(), there)), archive, size: Some(SegmentSize::DEFAULT) }
+    }
+
+    #[test]
+    fn what_left_pg_wal_is_fetched_before_it_is_shown() {
+        let answer: Answer = serde_json::from_str(ANSWER).unwrap();
+        let mut suspect = answer.suspects[0].clone();
+        suspect.subtransactions.clear();
+        assert!(waldump(&suspect, &reach("/pg_wal")).starts_with("pg_waldump --path=/pg_wal --timeline=2"));
+        suspect.commit_end_lsn = "0/5000000".parse().unwrap();
+        assert_eq!(
+            waldump(&suspect, &reach("/pg_wal")),
+            "mkdir -p /tmp/lifeboat-wal-998 && for segment in 000000020000000000000003 000000020000000000000004; do pgbackrest \
+             '--stanza=my shop' archive-get $segment /tmp/lifeboat-wal-998/$segment; done && pg_waldump \
+             --path=/tmp/lifeboat-wal-998 --timeline=2 --start=0/3000028 --end=0/5000000 --xid=998"
+        );
+        let nowhere = Reach { directory: None, archive: None, ..reach("") };
+        assert!(waldump(&suspect, &nowhere).starts_with("pg_waldump --path=PG_WAL "));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::domain::event::RunId;
 use crate::domain::inventory::{BackupSet, Inventory, LastDrills, SetKey};
 use crate::domain::progress::Progress;
 use crate::domain::run::Run;
-use crate::engine::accident::Progress as WalProgress;
+use crate::engine::accident::{Progress as WalProgress, Reach};
 use crate::engine::ground::Ground;
 use crate::engine::proposal::Proposal;
 use crate::engine::rehearsal::{Incident, Score};
@@ -46,6 +46,8 @@ pub enum Reply {
     Detail(SetKey, Result<BackupSet, String>),
     /// How far WAL was read for a question, by its ticket.
     AccidentProgress(u64, WalProgress),
+    /// The suspects so far, by the question's ticket: more may come.
+    AccidentSoFar(u64, Box<AccidentFound>),
     /// What happened, by the question's ticket.
     Accident(u64, Result<AccidentFound, String>),
     /// The runbooks.
@@ -85,8 +87,8 @@ pub struct AccidentFound {
     pub answer: Answer,
     /// Where the WAL was read, as a person says it.
     pub place: String,
-    /// The directory that `pg_waldump` can read it from, where there is one.
-    pub directory: Option<PathBuf>,
+    /// How a person gets at the WAL.
+    pub reach: Reach,
     /// The server's zone, where it is known.
     pub server_zone: Option<chrono_tz::Tz>,
 }

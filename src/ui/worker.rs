@@ -6,7 +6,7 @@ mod follow;
 mod read;
 
 use crate::domain::event::RunId;
-use crate::engine::accident::{Cancel, Progress};
+use crate::engine::accident::Cancel;
 use crate::engine::client;
 use crate::engine::seat::{self, Driver, Seat};
 use crate::engine::store::RunFolder;
@@ -16,6 +16,7 @@ use crate::planning::machine::Request;
 use crate::settings::Settings;
 use crate::ui::action::{Action, OutputKey, Paged};
 use crate::ui::event::{Event, Reply};
+use accident::Heard;
 use rustix::fd::OwnedFd;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -136,11 +137,13 @@ impl Worker {
         let post = self.post.clone();
         self.ask(move |settings| {
             let mut told: Option<Instant> = None;
-            let mut tell = |progress: Progress| {
-                if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
+            let mut tell = |heard: Heard| match heard {
+                Heard::Progress(progress) if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) => {
                     told = Some(Instant::now());
                     post.send(Event::Reply(Box::new(Reply::AccidentProgress(ticket, progress))));
                 }
+                Heard::Progress(_) => {}
+                Heard::SoFar(found) => post.send(Event::Reply(Box::new(Reply::AccidentSoFar(ticket, found)))),
             };
             Reply::Accident(ticket, accident::found(settings, stanza, &question, &cancel, &mut tell))
         });

@@ -3,7 +3,7 @@
 use crate::pages::pictures;
 use crate::support::{filled, picture, press, reply, screen, text, type_text};
 use lifeboat::domain::wal::WalSegment;
-use lifeboat::engine::accident::Progress;
+use lifeboat::engine::accident::{Progress, Reach};
 use lifeboat::planning::accident::{Answer, Counts};
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::runbook::SHIPPED;
@@ -34,7 +34,7 @@ pub(crate) fn found() -> AccidentFound {
     AccidentFound {
         answer,
         place: "the archive of stanza main".into(),
-        directory: Some("/srv/pg 15/pg_wal".into()),
+        reach: Reach { directory: Some(("/srv/pg 15/pg_wal".into(), [].into())), ..Reach::default() },
         server_zone: Some(chrono_tz::Europe::Berlin),
     }
 }
@@ -86,6 +86,68 @@ fn reading() {
         reply(&mut model, Reply::AccidentProgress(ticket, progress(5)));
         model
     });
+}
+
+/// The second of the two was found so far, or the first as well.
+fn so_far(only_second: bool) -> Box<AccidentFound> {
+    let mut found = found();
+    if only_second {
+        found.answer.suspects.remove(0);
+        found.answer.proposed = None;
+    }
+    found.answer.notes.clear();
+    Box::new(AccidentFound {
+        place: "what was read so far".into(),
+        reach: Reach::default(),
+        server_zone: None,
+        ..found
+    })
+}
+
+#[test]
+fn suspects_so_far() {
+    pictures("accident_so_far", |size, depth| {
+        let mut model = asked(size, depth);
+        let ticket = model.accident.ticket;
+        reply(&mut model, Reply::AccidentProgress(ticket, progress(5)));
+        reply(&mut model, Reply::AccidentSoFar(ticket, so_far(false)));
+        model
+    });
+}
+
+#[test]
+fn suspects_come_while_it_is_read_and_one_of_them_can_be_taken() {
+    let mut model = asked(SIZE, Depth::True);
+    let ticket = model.accident.ticket;
+    let xid = |model: &Model| model.accident.current().map(|suspect| suspect.xid);
+    reply(&mut model, Reply::AccidentProgress(ticket, progress(5)));
+    reply(&mut model, Reply::AccidentSoFar(ticket - 1, so_far(false)));
+    assert_eq!(xid(&model), None, "of an earlier question");
+    reply(&mut model, Reply::AccidentSoFar(ticket, so_far(true)));
+    let second = xid(&model);
+    assert!(second.is_some() && second != Some(998) && model.accident.is_reading);
+    // Nobody chose it: what is proposed goes before.
+    reply(&mut model, Reply::AccidentSoFar(ticket, so_far(false)));
+    assert_eq!(xid(&model), Some(998));
+    let shown = screen(&model);
+    for words in ["5 of 12 read", "3 so far", "there may be more", "Esc breaks it off"] {
+        assert!(shown.contains(words), "'{words}' is missing: {shown}");
+    }
+    // What the person chose stays under the cursor, to the end.
+    press(&mut model, &["Down"]);
+    reply(&mut model, Reply::AccidentSoFar(ticket, so_far(false)));
+    assert_eq!(xid(&model), second);
+    let actions = press(&mut model, &["Enter", "Enter"]);
+    assert!(matches!(actions.last(), Some(Action::Propose { .. })), "{actions:?}");
+    press(&mut model, &["Esc"]);
+    let actions = press(&mut model, &["Esc"]);
+    assert!(matches!(&actions[..], [Action::LeaveAccident]), "{actions:?}");
+    reply(&mut model, Reply::Accident(ticket, Ok(found())));
+    assert_eq!((xid(&model), model.accident.is_reading), (second, false));
+    assert!(!screen(&model).contains("there may be more"), "{}", screen(&model));
+    // One that comes late is of no use any more.
+    reply(&mut model, Reply::AccidentSoFar(ticket, so_far(true)));
+    assert_eq!(model.accident.suspects().len(), 3);
 }
 
 #[test]

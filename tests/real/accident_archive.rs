@@ -2,13 +2,17 @@
 //! them, where names come from, and what is answered when a part of the archive is no use.
 
 use crate::lab::{self, Lab};
+use chrono::{DateTime, TimeDelta};
 use lifeboat::domain::wal::WalSegment;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
+use sha1::{Digest as _, Sha1};
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 /// A practice cluster with an accident in its archive.
 struct Accident {
@@ -40,7 +44,7 @@ impl Accident {
         let home = lab.home().to_owned();
         let real = lab.marker.pgbackrest.display();
         let counting = format!(
-            "#!/bin/sh\necho \"$*\" >> {0}/asked\ncase \"$*\" in *repo-get*) test -e {0}/slow && exec sleep 300;; esac\nexec {real} \"$@\"\n",
+            "#!/bin/sh\necho \"$*\" >> {0}/asked\ncase \"$*\" in *repo-get*) test -e {0}/meanwhile && sh {0}/meanwhile;; esac\ncase \"$*\" in *repo-get*) test -e {0}/slow && exec sleep 300;; esac\nexec {real} \"$@\"\n",
             home.display()
         );
         fs::write(home.join("counting"), counting).unwrap();
@@ -62,7 +66,8 @@ impl Accident {
         let output = self.run(&[&["accident", "--around", &self.around, "--json"], arguments].concat());
         lab::assert_done(&output, "lifeboat accident");
         let asked = fs::read_to_string(asked).unwrap();
-        let paths = asked.lines().filter(|line| line.contains("repo-get")).filter_map(|line| line.rsplit('/').next());
+        let segments = asked.lines().filter(|line| line.contains("repo-get") && line.contains(" archive/"));
+        let paths = segments.filter_map(|line| line.rsplit('/').next());
         let fetched = paths.map(|name| name[..24].to_owned()).collect();
         (serde_json::from_slice(&output.stdout).unwrap(), fetched)
     }
@@ -218,6 +223,9 @@ fn is_broken_off(accident: &Accident) {
 /// The table is gone, then the server: what was remembered names it.
 fn names_are_remembered(accident: &Accident, first: &Value) {
     accident.lab.sql("DROP TABLE ledger");
+    let (number, bytes) = ("SELECT pg_relation_filenode('payments')", "SELECT pg_relation_size('payments')");
+    let [number, bytes] = [number, bytes].map(|sql| accident.lab.sql(sql).parse::<u64>().unwrap());
+    accident.lab.sql("DROP TABLE payments CASCADE");
     work(&accident.lab);
     let (dropped, _) = accident.search(&[]);
     let relation = |answer: &Value| {
@@ -237,6 +245,17 @@ fn names_are_remembered(accident: &Accident, first: &Value) {
     let (nameless, _) = accident.search(&[]);
     assert!(notes(&nameless).contains("tables are shown by their files"), "{nameless:#}");
     assert_eq!(nameless["proposed"], first["proposed"], "{nameless:#}");
+    // No catalog knows the table: its oid, its database and its size in the last set are told.
+    let suspects = nameless["suspects"].as_array().unwrap().iter();
+    let mut gone =
+        suspects.flat_map(|one| one["relations"].as_array().unwrap().iter().map(move |relation| (one, relation)));
+    let found = gone.find(|(_, relation)| relation["filenode"] == number);
+    let (suspect, relation) = found.unwrap_or_else(|| panic!("{number}: {nameless:#}"));
+    assert_eq!((&relation["dropped"], &relation["oid"]), (&true.into(), &number.into()), "{suspect:#}");
+    let told = relation["bytes"].as_u64().unwrap();
+    assert!(0 < told && told <= bytes, "{told} of {bytes}");
+    assert!(suspect["database"].as_str().unwrap().starts_with("database "), "{suspect:#}");
+    assert!(notes(&nameless).contains("sizes of what was dropped or truncated are those of the set "), "{nameless:#}");
 }
 
 #[test]
@@ -245,6 +264,7 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     let lab = &accident.lab;
     let (whole, _) = accident.search(&[]);
     accident.take_from_pg_wal();
+    shows_the_same(&accident);
     let (first, second) = (lab.layout.first_repository(), lab.layout.second_repository());
     let (one, other) = (accident.file(&first), accident.file(&second));
     let (good, good_other) = (fs::read(&one).unwrap(), fs::read(&other).unwrap());
@@ -271,6 +291,8 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     assert_ne!(proposed(&answer), accident.xid, "what can't be read is not guessed");
     fs::rename(&wrong, &one).unwrap();
 
+    wrong_inside(&accident, &one);
+
     // A wrong passphrase, and nothing else there.
     fs::remove_file(&one).unwrap();
     fs::write(&other, &good_other).unwrap();
@@ -291,7 +313,7 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     let (answer, _) = accident.search(&[]);
     let begin = accident.segment.start(lifeboat::domain::wal::SegmentSize::DEFAULT).unwrap();
     assert!(notes(&answer).contains(&format!("the WAL from {begin} to the segment")), "{answer:#}");
-    fs::write(&one, &good).unwrap();
+    is_archived_meanwhile(&accident, &one, &good);
 
     // Without any repository what pg_wal still has; then not even that.
     let away = lab.home().join("away");
@@ -303,6 +325,8 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     for repository in [&first, &second] {
         fs::rename(away.with_extension(repository.file_name().unwrap()), repository).unwrap();
     }
+
+    clocks_differ(&accident);
 
     // A data directory of another cluster lends neither WAL nor names.
     lab.stop();
@@ -321,4 +345,101 @@ fn what_is_no_use_is_said_and_the_rest_is_answered_for() {
     lab::assert_done(&output, "lifeboat accident");
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(answer["proposed"].is_null() && notes(&answer).contains("none lies in the window"), "{answer:#}");
+}
+
+/// A segment that lay in `pg_wal` alone when the archive was listed is archived and taken away before it is its turn.
+fn is_archived_meanwhile(accident: &Accident, one: &Path, good: &[u8]) {
+    let plain = accident.lab.layout.production().join("pg_wal").join(accident.segment.to_string());
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(good).read_to_end(&mut bytes).unwrap();
+    fs::write(&plain, bytes).unwrap();
+    let (kept, meanwhile) = (accident.lab.home().join("kept"), accident.lab.home().join("meanwhile"));
+    fs::write(&kept, good).unwrap();
+    fs::write(&meanwhile, format!("cp {} {}; rm -f {}\n", kept.display(), one.display(), plain.display())).unwrap();
+    accident.forget_fetched();
+    let (answer, fetched) = accident.search(&[]);
+    assert!(!plain.exists() && one.exists());
+    assert_eq!(answer["proposed"]["xid"], accident.xid, "{answer:#}");
+    assert!(fetched.contains(&accident.segment.to_string()) && !notes(&answer).contains("could not"), "{answer:#}");
+    fs::remove_file(meanwhile).unwrap();
+}
+
+/// The command that is shown fetches what is no longer in `pg_wal`, and shows the same.
+fn shows_the_same(accident: &Accident) {
+    let text = String::from_utf8(accident.run(&["accident", "--around", &accident.around]).stdout).unwrap();
+    let shown = text.lines().find_map(|line| line.trim().strip_prefix("to see it: ")).unwrap();
+    assert!(shown.contains(&format!(" archive-get $segment /tmp/lifeboat-wal-{}/$segment", accident.xid)), "{shown}");
+    let bin = accident.lab.marker.bin_directory.display();
+    let output = lab::as_owner("sh").args(["-c", &format!("PATH=$PATH:{bin}; {shown}")]).output().unwrap();
+    let records = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(records.matches("desc: DELETE").count(), 1000, "{shown}: {}", String::from_utf8_lossy(&output.stderr));
+    fs::remove_dir_all(format!("/tmp/lifeboat-wal-{}", accident.xid)).unwrap();
+}
+
+/// A segment with the sum and the compression of what is in it, and wrong inside: it is said where, and what lies before and
+/// behind is read.
+fn wrong_inside(accident: &Accident, one: &Path) {
+    let stored = fs::read(one).unwrap();
+    let mut good = Vec::new();
+    flate2::read::GzDecoder::new(stored.as_slice()).read_to_end(&mut good).unwrap();
+    let segment = accident.segment.to_string();
+    let (whole, _) = accident.search(&[]);
+    let system = u64::from_le_bytes(good[24..32].try_into().unwrap());
+    // PostgreSQL counts the magic number up with each version that changes the layout; all of the pages carry it.
+    let of_another_version =
+        |bytes: &mut [u8]| bytes.chunks_mut(8192).for_each(|page| page[..2].copy_from_slice(&[0x77, 0xD1]));
+    type Harm<'h> = &'h dyn Fn(&mut [u8]);
+    let harms: [(Harm<'_>, String); 3] = [
+        // In the middle of what is written: the first records are read.
+        (&|bytes| flip_in_the_middle(bytes), "wrong checksum (CRC)".to_owned()),
+        (&of_another_version, "D177, which no version".to_owned()),
+        (&|bytes| bytes[24] ^= 1, format!("{}", system ^ 1)),
+    ];
+    for (harm, words) in harms {
+        let mut bytes = good.clone();
+        harm(&mut bytes);
+        let sum: String = Sha1::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let bad = one.with_file_name(format!("{segment}-{sum}.gz"));
+        let mut packed = flate2::write::GzEncoder::new(fs::File::create(&bad).unwrap(), flate2::Compression::fast());
+        packed.write_all(&bytes).unwrap();
+        packed.finish().unwrap();
+        fs::remove_file(one).unwrap();
+        accident.forget_fetched();
+        let (answer, _) = accident.search(&[]);
+        let is_said = |note: &Value| [&words, &segment].iter().all(|word| note.as_str().unwrap().contains(*word));
+        assert!(answer["notes"].as_array().unwrap().iter().any(is_said), "'{words}': {answer:#}");
+        assert_ne!(answer["proposed"]["xid"], accident.xid, "what can't be read is not guessed: {answer:#}");
+        assert!(answer["segments_read"].as_u64() >= whole["segments_read"].as_u64(), "the others are read: {answer:#}");
+        fs::rename(&bad, one).unwrap();
+        fs::write(one, &stored).unwrap();
+    }
+}
+
+/// Flips a bit of the last record that begins in the first half of what is written.
+fn flip_in_the_middle(bytes: &mut [u8]) {
+    let written = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[written / 2] ^= 1;
+}
+
+/// The server's clock is ahead of the archive's by two hours: its own times count, and it is said.
+fn clocks_differ(accident: &Accident) {
+    let archives = [accident.lab.layout.first_repository(), accident.lab.layout.second_repository()];
+    for repository in archives {
+        for entry in fs::read_dir(repository.join("archive/main/15-1/0000000100000000")).unwrap() {
+            let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+            let at = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(7200);
+            file.set_modified(at).unwrap();
+        }
+    }
+    let (answer, _) = accident.search(&[]);
+    assert!(notes(&answer).contains("the server's clock is ahead of the archive's"), "{answer:#}");
+    assert_eq!(answer["proposed"]["xid"], accident.xid, "{answer:#}");
+    // What a person reads off another clock is two hours away from every commit.
+    let other = DateTime::parse_from_str(&accident.around, "%Y-%m-%d %H:%M:%S%.f%#z").unwrap() - TimeDelta::hours(2);
+    let output = accident.run(&["accident", "--around", &other.to_rfc3339(), "--json"]);
+    lab::assert_done(&output, "lifeboat accident");
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = notes(&answer);
+    assert!(answer["proposed"].is_null() && said.contains("none lies in the window; they are from"), "{answer:#}");
+    assert!(said.contains("the server's clock is ahead of the archive's"), "{answer:#}");
 }

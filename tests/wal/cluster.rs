@@ -27,32 +27,9 @@ impl Cluster {
         fresh_home()
     }
 
-    /// Puts a copy of everything aside, as it is now, to recover from.
-    pub(crate) fn keep_base(&mut self) {
-        self.stop("fast");
-        done(as_owner("cp").arg("-a").arg(self.data()).arg(self.home.path().join("base")));
-        self.up();
-    }
-
-    /// A server of its own, recovered from that copy to right before a position and promoted there.
-    pub(crate) fn recover(&self, target: &str) -> Cluster {
-        let home = fresh_home();
-        let mut recovered = Cluster { home, is_running: false };
-        let data = recovered.data();
-        done(as_owner("cp").arg("-a").arg(self.home.path().join("base")).arg(&data));
-        let settings = format!(
-            "\nunix_socket_directories = '{}'\nrestore_command = 'cp {}/%f %p'\nrecovery_target_lsn = '{target}'\n\
-             recovery_target_inclusive = off\nrecovery_target_action = 'promote'\nrecovery_target_timeline = 'current'\n",
-            recovered.home.path().display(),
-            self.wal().display()
-        );
-        let conf = data.join("postgresql.auto.conf");
-        let text = fs::read_to_string(&conf).unwrap();
-        fs::write(conf, text + &settings).unwrap();
-        fs::write(data.join("recovery.signal"), "").unwrap();
-        recovered.up();
-        recovered.wait_promoted();
-        recovered
+    /// A place for one that is to be restored.
+    pub(crate) fn nowhere() -> Cluster {
+        Cluster { home: fresh_home(), is_running: false }
     }
 
     /// Waits until it has ended recovery.
@@ -66,7 +43,13 @@ impl Cluster {
 
     /// Makes one with WAL segments of this size, in MB, and these further settings, and starts it.
     pub(crate) fn start(segment_megabytes: u32, settings: &str) -> Cluster {
-        let mut cluster = Cluster { home: fresh_home(), is_running: false };
+        Cluster::start_with(segment_megabytes, |_| settings.to_owned())
+    }
+
+    /// The same, with settings that name its directory.
+    pub(crate) fn start_with(segment_megabytes: u32, settings: impl FnOnce(&Path) -> String) -> Cluster {
+        let mut cluster = Cluster::nowhere();
+        let settings = settings(cluster.home());
         let size = format!("--wal-segsize={segment_megabytes}");
         let data = cluster.data();
         done(

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accidents;
+mod archived;
 mod as_they_come;
 mod cli;
 mod cluster;

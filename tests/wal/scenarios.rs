@@ -3,6 +3,10 @@
 /// What happens in a window.
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
+    /// What was there before the window.
+    pub(crate) ahead: &'static str,
+    /// What happens in the window before.
+    pub(crate) before: &'static str,
     /// The accident: each text is a script of its own that prints the id of its transaction first. The earliest counts.
     pub(crate) accidents: &'static [&'static str],
     /// While the accident's transaction is open others commit.
@@ -12,7 +16,7 @@ pub(crate) struct Scenario {
 }
 
 const fn scenario(name: &'static str, accidents: &'static [&'static str]) -> Scenario {
-    Scenario { name, accidents, is_slow: false, has_writer: false }
+    Scenario { name, ahead: "", before: "", accidents, is_slow: false, has_writer: false }
 }
 
 const fn slow(name: &'static str, accidents: &'static [&'static str]) -> Scenario {
@@ -23,12 +27,13 @@ const fn under_load(name: &'static str, accidents: &'static [&'static str]) -> S
     Scenario { has_writer: true, ..scenario(name, accidents) }
 }
 
-/// `pg_current_xact_id()` gives the id that the accident's records carry.
-pub(crate) const ACCIDENTS: [Scenario; 24] = [
+/// `pg_current_xact_id()` gives the id that the accident's records carry. Drawn anew for each: `:few` is 2 to 4, `:table` and
+/// `:other` are two of the fifty, `:ledger` is a database.
+pub(crate) const ACCIDENTS: [Scenario; 26] = [
     scenario("delete without WHERE", &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM payments; COMMIT;"]),
     scenario(
         "delete with the wrong WHERE",
-        &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id % 3 <> 0; COMMIT;"],
+        &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id % :few <> 0; COMMIT;"],
     ),
     scenario(
         "delete of a fourth",
@@ -39,7 +44,7 @@ pub(crate) const ACCIDENTS: [Scenario; 24] = [
     scenario(
         "update by the wrong join",
         &[
-            "BEGIN; SELECT pg_current_xact_id(); UPDATE orders SET total = 0 FROM customers c WHERE c.id % 3 <> 0 AND c.id = customer; COMMIT;",
+            "BEGIN; SELECT pg_current_xact_id(); UPDATE orders SET total = 0 FROM customers c WHERE c.id % (1 + :few) <> 0 AND c.id = customer; COMMIT;",
         ],
     ),
     scenario("truncate", &["BEGIN; SELECT pg_current_xact_id(); TRUNCATE payments; COMMIT;"]),
@@ -54,6 +59,16 @@ pub(crate) const ACCIDENTS: [Scenario; 24] = [
         &["BEGIN; SELECT pg_current_xact_id(); DROP TABLE customers CASCADE; COMMIT;"],
     ),
     scenario("drop schema", &["BEGIN; SELECT pg_current_xact_id(); DROP SCHEMA :schema CASCADE; COMMIT;"]),
+    Scenario {
+        ahead: "CREATE DATABASE :ledger TEMPLATE template0;",
+        ..scenario("drop database", &["DROP DATABASE :ledger;"])
+    },
+    Scenario {
+        // Used by sessions since it was made, a moment ago.
+        before: "CREATE TABLE fresh (n int);\n\
+                 SELECT format('INSERT INTO fresh VALUES (%s)', n) FROM generate_series(1, 12) n \\gexec\n",
+        ..scenario("drop of a new table", &["BEGIN; SELECT pg_current_xact_id(); DROP TABLE fresh; COMMIT;"])
+    },
     scenario(
         "bad migration",
         &[
@@ -103,22 +118,23 @@ pub(crate) const ACCIDENTS: [Scenario; 24] = [
         &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id > 500; PREPARE TRANSACTION 'accident'; \
            SELECT pg_sleep(0.6) \\g /dev/null\nCOMMIT PREPARED 'accident';"],
     ),
-    scenario("one of many tables", &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM t37; COMMIT;"]),
+    scenario("one of many tables", &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM :table; COMMIT;"]),
     under_load(
         "a delete under load",
-        &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id % 3 = 0; COMMIT;"],
+        &["BEGIN; SELECT pg_current_xact_id(); DELETE FROM orders WHERE id % :few = 0; COMMIT;"],
     ),
     under_load(
         "an update under load",
         &["BEGIN; SELECT pg_current_xact_id(); UPDATE payments SET amount = 1; COMMIT;"],
     ),
-    under_load("a truncate under load", &["BEGIN; SELECT pg_current_xact_id(); TRUNCATE t11, t12; COMMIT;"]),
+    under_load("a truncate under load", &["BEGIN; SELECT pg_current_xact_id(); TRUNCATE :table, :other; COMMIT;"]),
 ];
 
 /// Days on which nothing goes wrong.
-pub(crate) const HONEST: [&str; 10] = [
+pub(crate) const HONEST: [&str; 11] = [
     "INSERT INTO payments (amount) SELECT n FROM generate_series(1, 1500) n; ANALYZE payments;",
-    "CREATE TABLE staging AS SELECT * FROM orders LIMIT 500; UPDATE staging SET total = 1; INSERT INTO orders (customer, total) \
+    "CREATE TABLE staging AS SELECT * FROM orders LIMIT 500; UPDATE staging SET total = 1; CREATE TABLE chunks (n int); \
+     SELECT format('INSERT INTO chunks SELECT generate_series(1, 40 + %s)', n) FROM generate_series(1, 12) n \\gexec\nDROP TABLE chunks; INSERT INTO orders (customer, total) \
      SELECT customer, total FROM staging; DROP TABLE staging;",
     "VACUUM FULL orders; CLUSTER customers USING customers_pkey; REINDEX TABLE payments; VACUUM ANALYZE payments;",
     "CREATE MATERIALIZED VIEW report AS SELECT customer, sum(total) FROM orders GROUP BY 1; REFRESH MATERIALIZED VIEW report; \
@@ -134,6 +150,10 @@ pub(crate) const HONEST: [&str; 10] = [
      generate_series(1, 15) n; DELETE FROM queue; INSERT INTO queue SELECT generate_series(1, 12); DELETE FROM queue;",
     "INSERT INTO counters SELECT n, 0 FROM generate_series(1, 8) n ON CONFLICT (k) DO UPDATE SET n = counters.n + 1; \
      UPDATE counters SET n = n + 1; UPDATE counters SET n = n + 1; SELECT pg_create_restore_point('noon') \\g /dev/null\n",
+    // Nothing but the catalogs, by the thousand.
+    "SELECT format('CREATE TEMP TABLE x%s (a int, b text, c text, d text, PRIMARY KEY (a)) ON COMMIT DROP', n) FROM \
+     generate_series(1, 150) n \\gexec\nANALYZE; VACUUM ANALYZE; SELECT format('CREATE TYPE y%s AS ENUM (''a'', ''b'')', n) FROM \
+     generate_series(1, 100) n \\gexec\nSELECT format('DROP TYPE y%s', n) FROM generate_series(1, 100) n \\gexec\nANALYZE;",
 ];
 
 /// The tables, filled, the large ones with `:factor` times as many rows. `:schema` is made and comes first in the search

@@ -61,6 +61,16 @@ pub(crate) fn lines_in(directory: &Path, first: &str, last: &str, mut each: impl
     String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap()
 }
 
+/// The transaction behind a position that dropped a database.
+pub(crate) fn drops_database(cluster: &Cluster, begin: &str) -> u32 {
+    let mut command = program("pg_waldump");
+    command.arg("-p").arg(cluster.wal()).args(["-r", "Database", "-s", begin]);
+    // It ends with an error at the end of what is written.
+    let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    let line = text.lines().find(|line| line.contains("desc: DROP")).unwrap_or_else(|| panic!("{text}"));
+    read(line).xid
+}
+
 /// Whether the reader still knows its own options: a wrong call must not pass for an empty WAL.
 pub(crate) fn version() -> String {
     String::from_utf8(done(program("pg_waldump").arg("--version")).stdout).unwrap()

@@ -5,7 +5,7 @@ use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use crate::engine::accident::source::{SegmentSource, SourceError};
 use crate::engine::wal_source::{Line, Piece, Prefetch, WalSource, WalSourceError};
 use chrono::{DateTime, Utc};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
 /// More damaged copies than this are summed up.
@@ -24,6 +24,8 @@ pub struct ArchiveSource {
     ahead: Option<(VecDeque<WalSegment>, Prefetch<Piece>)>,
     notes: Vec<String>,
     damaged: usize,
+    /// What lay in `pg_wal` alone when it was listed: a server archives it and takes it away while others are read.
+    fleeting: BTreeSet<WalSegment>,
 }
 
 impl ArchiveSource {
@@ -53,7 +55,8 @@ impl ArchiveSource {
             ));
         }
         notes.extend(wal.catalog().conflicts().iter().take(MOST_DAMAGED).map(ToString::to_string));
-        Ok(ArchiveSource { wal, line, size, ahead: None, notes, damaged: 0 })
+        let fleeting = wal.only_in_directories();
+        Ok(ArchiveSource { wal, line, size, ahead: None, notes, damaged: 0, fleeting })
     }
 
     /// The timeline that is followed to its end.
@@ -62,7 +65,19 @@ impl ArchiveSource {
         self.line.timeline
     }
 
+    /// What was in `pg_wal` and is no more is looked for in the repositories, listed anew.
     fn fetch(&mut self, segment: WalSegment) -> Result<Piece, WalSourceError> {
+        let fetched = self.fetch_listed(segment);
+        if fetched.is_ok() || !self.fleeting.contains(&segment) {
+            return fetched;
+        }
+        let Ok(again) = self.wal.look_again() else { return fetched };
+        self.fleeting = again.only_in_directories();
+        self.wal = again;
+        self.wal.open_piece(segment, self.line.partial.contains(&segment))
+    }
+
+    fn fetch_listed(&mut self, segment: WalSegment) -> Result<Piece, WalSourceError> {
         if let Some((order, prefetch)) = &mut self.ahead
             && order.front() == Some(&segment)
         {

@@ -1,7 +1,7 @@
 //! Names and row counts from a live server's catalogs, by `psql` on its socket.
 
 use crate::domain::text::{clean, clean_bytes};
-use crate::engine::ask::{self, AskError, Question};
+use crate::engine::ask::{self, AskError, Cancel, Question};
 use crate::planning::accident::{Counted, Names, RelationKind, RelationName};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,6 +21,8 @@ pub struct LiveCatalog {
     pub user: Option<String>,
     /// The environment of the command.
     pub environment: BTreeMap<String, String>,
+    /// Ends the question when it is set.
+    pub cancel: Cancel,
 }
 
 /// Why the catalogs can't be read.
@@ -98,6 +100,7 @@ impl LiveCatalog {
         question.environment.insert("PGCONNECT_TIMEOUT".to_owned(), "5".into());
         question.environment.insert("PGCLIENTENCODING".to_owned(), "UTF8".into());
         question.time_limit = Duration::from_secs(30);
+        question.cancel = Some(self.cancel.clone());
         question.output_limit_bytes = 256 << 20;
         let answer = ask::ask(&question)?;
         if answer.code != 0 {
@@ -134,7 +137,17 @@ fn add(names: &mut Names, database: u32, row: Row) {
     names.add(
         database,
         file,
-        RelationName { oid, schema, name, kind, rows, counted: Counted::After, estimated, remembered: None },
+        RelationName {
+            oid,
+            schema,
+            name,
+            kind,
+            rows,
+            counted: Counted::After,
+            estimated,
+            bytes: None,
+            remembered: None,
+        },
     );
 }
 

@@ -109,10 +109,6 @@ impl SegmentSource for DirectorySource {
     fn place(&self) -> String {
         self.directory.display().to_string()
     }
-
-    fn directory(&self) -> Option<PathBuf> {
-        Some(self.directory.clone())
-    }
 }
 
 fn first_page(path: &Path) -> Result<Result<FirstPage, crate::domain::wal_page::WalPageError>, SourceError> {

@@ -4,7 +4,7 @@ use crate::domain::control_file::ControlIdentity;
 use crate::domain::text::clean;
 use crate::engine::accident::catalog::LiveCatalog;
 use crate::engine::accident::request::{Place, Request};
-use crate::engine::ask;
+use crate::engine::ask::{self, Cancel};
 use crate::engine::catalog_memory::recall;
 use crate::engine::postgres::{LiveState, PostgresPrograms, server_is_live};
 use crate::planning::accident::Names;
@@ -31,10 +31,10 @@ pub(super) struct Told {
 
 /// Asks the server, where it runs and may be asked, and adds what is remembered of everything that it does not know:
 /// tables that are gone, and files that tables have left.
-pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>) -> Told {
+pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>, cancel: &Cancel) -> Told {
     let mut told = Told { names: Names::default(), server_zone: None, notes: Vec::new() };
     let live = if request.asks_server {
-        ask_server(place, request, owner, &mut told)
+        ask_server(place, request, owner, cancel, &mut told)
     } else {
         Err("the server is not asked, as was wished".to_owned())
     };
@@ -56,7 +56,13 @@ pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>) -> Told 
     told
 }
 
-fn ask_server(place: &Place, request: &Request, owner: &Owner<'_>, told: &mut Told) -> Result<(), String> {
+fn ask_server(
+    place: &Place,
+    request: &Request,
+    owner: &Owner<'_>,
+    cancel: &Cancel,
+    told: &mut Told,
+) -> Result<(), String> {
     let data = owner.data_directory.ok_or("the WAL's data directory is not known")?;
     let words = |error: &dyn std::error::Error| clean(&error.to_string());
     let found = identity(data).ok_or_else(|| {
@@ -85,7 +91,8 @@ fn ask_server(place: &Place, request: &Request, owner: &Owner<'_>, told: &mut To
     let search_path = environment.get("PATH").map(std::ffi::OsStr::new);
     let psql = psql.or_else(|| ask::find_program(Path::new("psql"), search_path)).ok_or("there is no psql")?;
     let socket_directory = PathBuf::from(socket_directory);
-    let catalog = LiveCatalog { psql, socket_directory, port, user: request.user.clone(), environment };
+    let (user, cancel) = (request.user.clone(), cancel.clone());
+    let catalog = LiveCatalog { psql, socket_directory, port, user, environment, cancel };
     let (names, notes) = catalog.names().map_err(|error| words(&error))?;
     (told.names, told.server_zone) = (names, catalog.time_zone());
     told.notes.extend(notes);

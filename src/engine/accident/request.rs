@@ -7,7 +7,9 @@ use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
 use crate::engine::accident::archive::ArchiveSource;
 use crate::engine::accident::directory::DirectorySource;
 use crate::engine::accident::names::{self, Told};
+use crate::engine::accident::reach::Reach;
 use crate::engine::accident::scan::{self, News, Tell};
+use crate::engine::accident::sizes;
 use crate::engine::accident::source::{SegmentSource, SourceError};
 use crate::engine::ask::Cancel;
 use crate::engine::environment::{BaseEnvironment, EnvironmentError};
@@ -68,8 +70,8 @@ pub struct Found {
     pub answer: Answer,
     /// Where it was read, as a person says it.
     pub place: String,
-    /// The directory that `pg_waldump` could read it from, where there is one.
-    pub directory: Option<PathBuf>,
+    /// How a person gets at it.
+    pub reach: Reach,
     /// The zone in which the server shows times, where it is known.
     pub server_zone: Option<chrono_tz::Tz>,
 }
@@ -156,8 +158,12 @@ pub fn investigate(
     let source = opened.source.as_mut();
     let mut answer = scan::find(source, request.window, names, request.table.as_deref(), &mut tell)?;
     answer.notes.splice(0..0, opened.notes);
+    if let Some((pgbackrest, stanza)) = opened.repositories.filter(|_| !cancel.is_set()) {
+        sizes::add(&pgbackrest, &stanza, &mut answer);
+    }
     let source = opened.source;
-    Ok(Found { answer, place: source.place(), directory: source.directory(), server_zone: zone })
+    let reach = Reach { size: Some(source.size()), ..opened.reach };
+    Ok(Found { answer, place: source.place(), reach, server_zone: zone })
 }
 
 /// Hands out every commit of a window, in order, as it is read, with the names that are known.
@@ -188,6 +194,9 @@ pub(super) struct Opened {
     stanza: Option<String>,
     /// The data directory whose server may know the names.
     data_directory: Option<PathBuf>,
+    reach: Reach,
+    /// Where sets can be looked into.
+    repositories: Option<(Pgbackrest, Stanza)>,
     pub(super) notes: Vec<String>,
 }
 
@@ -211,7 +220,7 @@ pub(super) fn open(
         stanza: opened.stanza.as_deref(),
         system_identifier: opened.source.system_identifier(),
     };
-    let Told { names, server_zone, notes } = names::tell(place, request, &owner);
+    let Told { names, server_zone, notes } = names::tell(place, request, &owner, cancel);
     opened.notes.extend(notes);
     Ok((opened, names, server_zone))
 }
@@ -242,26 +251,31 @@ fn of_directory(place: &Place, directory: &Path) -> Result<Opened, AccidentError
     let above = above.filter(|above| above.join("PG_VERSION").exists());
     let configured = || data_directory(config.as_ref(), stanza.as_deref()?);
     let data_directory = above.or_else(configured);
-    Ok(Opened { source: Box::new(source), stanza, data_directory, notes: Vec::new() })
+    let reach = Reach::of_directory(directory);
+    let notes = Vec::new();
+    Ok(Opened { source: Box::new(source), stanza, data_directory, reach, repositories: None, notes })
 }
 
 fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened, AccidentError> {
     let (config, named) = configured(place);
     let pg_wal = |data: &Option<PathBuf>| data.as_deref().map(|data| data.join("pg_wal"));
     let looked = place.pgbackrest().map_err(AccidentError::from).and_then(|pgbackrest| {
+        let pgbackrest = pgbackrest.with_cancel(cancel.clone());
         let stanza = chosen(&pgbackrest, named.as_deref())?;
         Ok((pgbackrest, stanza))
     });
     let (pgbackrest, stanza) = match looked {
         Ok(found) => found,
+        Err(_) if cancel.is_set() => return Err(SourceError::Cancelled.into()),
         // Without any repository pg_wal may still have it.
         Err(error) => {
             let data_directory = named.as_deref().and_then(|stanza| data_directory(config.as_ref(), stanza));
-            let Some(source) = pg_wal(&data_directory).and_then(|wal| DirectorySource::open(&wal).ok()) else {
-                return Err(error);
-            };
+            let found = pg_wal(&data_directory).and_then(|wal| Some((DirectorySource::open(&wal).ok()?, wal)));
+            let Some((source, wal)) = found else { return Err(error) };
+            let reach = Reach::of_directory(&wal);
             let notes = vec![format!("the archive is not looked into, pg_wal alone: {error}")];
-            return Ok(Opened { source: Box::new(source), stanza: named, data_directory, notes });
+            let (source, stanza) = (Box::new(source), named);
+            return Ok(Opened { source, stanza, data_directory, reach, repositories: None, notes });
         }
     };
     let mut data_directory = data_directory(config.as_ref(), &stanza.name);
@@ -277,7 +291,7 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
             )),
         }
     }
-    let wal = WalSource::open(&pgbackrest.with_cancel(cancel.clone()), &stanza, cluster, &directories)?;
+    let wal = WalSource::open(&pgbackrest, &stanza, cluster, &directories)?;
     let wal = match cache(place) {
         Ok(Some(cache)) => wal.with_cache(cache),
         Ok(None) => wal,
@@ -287,7 +301,19 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
         }
     };
     let source = ArchiveSource::open(wal, request.timeline)?;
-    Ok(Opened { source: Box::new(source), stanza: Some(stanza.name), data_directory, notes })
+    let beside = data_directory.as_deref().map(|data| Reach::of_directory(&data.join("pg_wal"))).unwrap_or_default();
+    let reach = Reach { archive: Some(words(place, &stanza.name)), ..beside };
+    let (source, name) = (Box::new(source), Some(stanza.name.clone()));
+    let repositories = Some((pgbackrest, stanza));
+    Ok(Opened { source, stanza: name, data_directory, reach, repositories, notes })
+}
+
+/// pgBackRest as a person calls it for this stanza.
+fn words(place: &Place, stanza: &str) -> Vec<String> {
+    let settings = &place.pgbackrest;
+    let config = settings.config.as_ref().map(|config| format!("--config={}", config.display()));
+    let program = settings.binary.display().to_string();
+    std::iter::once(program).chain(config).chain([format!("--stanza={stanza}")]).collect()
 }
 
 /// The stanza that is named, or the only one there is.

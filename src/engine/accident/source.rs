@@ -38,11 +38,6 @@ pub trait SegmentSource {
     /// Where they come from, as a person says it.
     fn place(&self) -> String;
 
-    /// The directory that `pg_waldump` could read them from, where there is one.
-    fn directory(&self) -> Option<PathBuf> {
-        None
-    }
-
     /// What a person has to know of what was handed out, in words: damaged copies, places that could not be looked into.
     /// Each is told once.
     fn notes(&mut self) -> Vec<String> {

@@ -8,7 +8,6 @@ use crate::engine::accident::window;
 use crate::engine::ask::Cancel;
 use crate::planning::accident::{Boundary, Divide, Names, ThrownAway, Window};
 use std::ops::{ControlFlow, Range};
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// Segments before the boundary that are read as well: of the transactions that are open there, most began in them.
@@ -45,23 +44,12 @@ pub fn thrown_away(
     boundary: Boundary,
     limits: Limits,
 ) -> Result<Weighed, AccidentError> {
-    let cancel = Cancel::new();
-    std::thread::scope(|scope| {
-        let (done, is_done) = mpsc::channel::<()>();
-        let late = cancel.clone();
-        // A repository that does not answer is not waited for, either.
-        scope.spawn(move || {
-            if is_done.recv_timeout(limits.time) == Err(mpsc::RecvTimeoutError::Timeout) {
-                late.set();
-            }
-        });
+    // A repository that does not answer is not waited for, either.
+    Cancel::within(limits.time, |cancel| {
         let mut tell = |_: News<'_>| if cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let found = open(place, request, &cancel, &mut tell).and_then(|(mut opened, names, _)| {
-            let thrown = count(opened.source.as_mut(), boundary, names, limits.segments, &mut tell)?;
-            Ok(Weighed { thrown, place: opened.source.place(), notes: opened.notes })
-        });
-        drop(done);
-        found
+        let (mut opened, names, _) = open(place, request, cancel, &mut tell)?;
+        let thrown = count(opened.source.as_mut(), boundary, names, limits.segments, &mut tell)?;
+        Ok(Weighed { thrown, place: opened.source.place(), notes: opened.notes })
     })
 }
 

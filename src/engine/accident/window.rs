@@ -132,6 +132,7 @@ impl<L: FnMut(usize) -> Result<Look, SourceError>> Finder<'_, L> {
                 // The file was complete at that time: what is in it is older.
                 match self.put_there[place] {
                     Some(put) => {
+                        let put = if is_end { self.by_the_server(place, put)? } else { put };
                         at = place;
                         break put <= time;
                     }
@@ -147,6 +148,18 @@ impl<L: FnMut(usize) -> Result<Look, SourceError>> Finder<'_, L> {
             *high = place.min(*high);
         }
         Ok(before)
+    }
+
+    /// When a segment was complete by the server's clock, at least: behind a commit it is no earlier than that commit,
+    /// whatever the archive's clock says.
+    fn by_the_server(&mut self, place: usize, put: DateTime<Utc>) -> Result<DateTime<Utc>, SourceError> {
+        for before in (place.saturating_sub(MOST_SILENT)..place).rev() {
+            if let Look::First(first) = self.look(before)? {
+                let ahead = self.put_there[before].zip(first.utc()).map(|(put, first)| first - put);
+                return Ok(put + ahead.filter(|ahead| *ahead > CLOCK_AHEAD).unwrap_or_default());
+            }
+        }
+        Ok(put)
     }
 
     fn look(&mut self, place: usize) -> Result<Look, SourceError> {
@@ -302,6 +315,18 @@ mod tests {
         times[1_000..1_360].fill(Look::Silent);
         let (place, looks) = found(&times, &honest, at(11_800));
         assert!((1_170..=1_180).contains(&place) && looks < 40, "{place} {looks}");
+    }
+
+    #[test]
+    fn a_silent_end_says_nothing_where_the_servers_clock_is_ahead() {
+        // The last segment was switched without a commit in it; the archive's clock is two hours behind.
+        let mut times = week();
+        times[WEEK - 1] = Look::Silent;
+        let behind: Vec<_> = (0..WEEK).map(|place| Some(at(place as i64 * 10 + 11 - 7_200))).collect();
+        let seconds = (WEEK as i64 - 40) * 10 + 5;
+        let (place, looks) = found(&times, &behind, at(seconds));
+        assert_eq!(place, WEEK - 39);
+        assert!(looks < 20, "{looks}");
     }
 
     #[test]

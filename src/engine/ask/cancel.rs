@@ -1,7 +1,8 @@
 //! A person's wish that something ends soon.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 /// Set once, by whoever is asked to end something; clones are the same wish.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +13,23 @@ impl Cancel {
     #[must_use]
     pub fn new() -> Cancel {
         Cancel::default()
+    }
+
+    /// Works with a wish that is set when the time is over. What the work does with it, it does itself: it is not left alone.
+    pub fn within<T>(limit: Duration, work: impl FnOnce(&Cancel) -> T) -> T {
+        let cancel = Cancel::new();
+        std::thread::scope(|scope| {
+            let (done, is_done) = mpsc::channel::<()>();
+            let late = cancel.clone();
+            scope.spawn(move || {
+                if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    late.set();
+                }
+            });
+            let found = work(&cancel);
+            drop(done);
+            found
+        })
     }
 
     /// From now on it is to end.

@@ -127,6 +127,9 @@ pub struct SuspectRelation {
     pub dropped: bool,
     /// The share of its rows that was updated or deleted, from 0 to 1, where the number of rows is known.
     pub share: Option<f64>,
+    /// The size in bytes of what was dropped or truncated of it, as it was remembered or as a backup set has it; no WAL tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// When its name was last seen, where it is remembered and no live catalog said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<DateTime<Utc>>,

@@ -6,9 +6,10 @@ use crate::planning::accident::counts::{Counts, Touched};
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::transactions::Committed;
 
-/// File numbers of `pg_class` and `pg_type` as every database begins with; a VACUUM FULL of them changes that.
+/// Oids of `pg_class` and `pg_type`, and their file numbers as every database begins with: a VACUUM FULL gives them others.
 const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
+const PG_ATTRIBUTE: u32 = 1249;
 
 /// What a transaction destroyed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,10 +73,11 @@ pub(super) fn of(committed: &Committed, names: &Names) -> Damage {
         add_truncated_by_oid(committed, &mut damage);
         return damage;
     }
-    let (classes, types) = (catalog(committed, PG_CLASS), catalog(committed, PG_TYPE));
+    let (classes, types) = (catalog(committed, PG_CLASS, names), catalog(committed, PG_TYPE, names));
     let first_has_content = committed.created.first().is_some_and(|file| content(committed, *file) > 0);
     // A table has a row type and an array type; what a rewrite needs for a moment comes and goes.
-    let dropped = if first_has_content { types.deleted.saturating_sub(types.inserted) } else { types.deleted };
+    let is_rewrite = first_has_content || rewrites_nothing(committed, classes, types, names);
+    let dropped = if is_rewrite { types.deleted.saturating_sub(types.inserted) } else { types.deleted };
     damage.dropped_tables = dropped.div_ceil(2).min(committed.removed.len() as u64);
     if damage.dropped_tables > 0 {
         damage.dropped_files = committed.removed.clone();
@@ -85,6 +87,17 @@ pub(super) fn of(committed: &Committed, names: &Names) -> Damage {
     add_truncated_by_oid(committed, &mut damage);
     damage.rewritten = damage.dropped_tables == 0 && damage.truncated.is_empty();
     damage
+}
+
+/// The rewrite of an empty table, as VACUUM FULL does it: a table like it comes and goes, both rows of `pg_class` are changed
+/// when they swap their files, and each file has its successor. A table that is dropped and made anew swaps nothing.
+fn rewrites_nothing(committed: &Committed, classes: Counts, types: Counts, names: &Names) -> bool {
+    let attributes = catalog(committed, PG_ATTRIBUTE, names);
+    !committed.created.is_empty()
+        && committed.created.len() == committed.removed.len()
+        && types.inserted == types.deleted
+        && attributes.inserted == attributes.deleted
+        && classes.updated >= 2
 }
 
 fn add_truncated_by_oid(committed: &Committed, damage: &mut Damage) {
@@ -124,10 +137,11 @@ fn truncated(committed: &Committed, names: &Names) -> Vec<Emptied> {
     found
 }
 
-fn catalog(committed: &Committed, number: u32) -> Counts {
+fn catalog(committed: &Committed, oid: u32, names: &Names) -> Counts {
     let mut sum = Counts::default();
     for (file, touched) in &committed.touched {
-        if file.number == number && file.database != 0 {
+        let is_it = names.file(*file).map_or(file.number == oid, |relation| relation.oid == oid);
+        if is_it && file.database != 0 {
             sum.add(touched.counts);
         }
     }

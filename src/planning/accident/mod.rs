@@ -27,4 +27,4 @@ pub use score::ACCIDENT_SCORE;
 pub use search::{Coverage, Search, Window};
 pub use thrown_away::{Boundary, Divide, ThrownAway};
 pub use transactions::{Committed, HeldLock, Notice, Transactions};
-pub use words::{discards, keeps, throws_away};
+pub use words::{discards, keeps, leaves_locked, throws_away};

@@ -3,7 +3,7 @@
 use crate::domain::catalog_memory::{CatalogMemory, Relation};
 use crate::domain::wal_reader::RelationFile;
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The first oid that a user's object can have (`FirstNormalObjectId`, `access/transam.h`).
 const FIRST_USER_OID: u32 = 16384;
@@ -49,6 +49,8 @@ pub struct RelationName {
     pub counted: Counted,
     /// How many the last VACUUM or ANALYZE estimated, whenever that was; `None` before the first.
     pub estimated: Option<u64>,
+    /// Its size in bytes as of the last VACUUM or ANALYZE, where that is known.
+    pub bytes: Option<u64>,
     /// When it was last seen so, where that is remembered and no live catalog said it.
     pub remembered: Option<DateTime<Utc>>,
 }
@@ -100,6 +102,7 @@ impl Names {
                     rows: None,
                     counted: Counted::Before,
                     estimated: relation.rows,
+                    bytes: Some(relation.bytes),
                     remembered: Some(seen.last),
                 }
             });
@@ -155,10 +158,30 @@ impl Names {
         }
     }
 
+    /// How large a file is, as far as that is known.
+    #[must_use]
+    pub fn bytes(&self, file: RelationFile) -> Option<u64> {
+        self.file(file)?.bytes
+    }
+
     /// A file's relation as a person says it, or the file itself.
     #[must_use]
     pub fn show(&self, file: RelationFile) -> String {
         self.file(file).map_or_else(|| format!("relation file {file}"), RelationName::show)
+    }
+
+    /// Locked relations as a person says them, by database and oid: a table's indexes and large values go with it.
+    pub(super) fn locked(&self, locked: impl IntoIterator<Item = (u32, u32)>) -> Vec<String> {
+        let is_part = |(database, oid): &(u32, u32)| {
+            let kind = self.oid(*database, *oid).map(|relation| relation.kind);
+            matches!(kind, Some(RelationKind::Index | RelationKind::Toast | RelationKind::Sequence))
+        };
+        let shown: BTreeSet<String> = locked
+            .into_iter()
+            .filter(|lock| !is_part(lock))
+            .map(|(database, oid)| self.show_oid(database, oid))
+            .collect();
+        shown.into_iter().collect()
     }
 
     /// A relation by its oid as a person says it, or the oid itself.

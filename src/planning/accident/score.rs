@@ -1,13 +1,18 @@
 //! How likely it is that a transaction is the accident: a score from 0 to 100, with reasons that a person can check.
 
+use crate::domain::text::size;
 use crate::domain::wal_reader::RelationFile;
 use crate::planning::accident::counts::{Counts, Touched};
 use crate::planning::accident::damage::{Damage, Emptied};
 use crate::planning::accident::names::{Counted, Names};
-use std::collections::{BTreeMap, HashSet};
+use crate::planning::accident::search::Used;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// From here on the score says accident.
 pub const ACCIDENT_SCORE: u32 = 60;
+
+/// Below this a transaction is not worth a person's look.
+pub(super) const LEAST_SCORE: u32 = 30;
 
 /// Fewer rows than this are everyday work, whatever their share.
 const FEW_ROWS: u64 = 20;
@@ -16,13 +21,18 @@ const MANY_ROWS: u64 = 200;
 /// And one that doesn't, from here on.
 const VERY_MANY_ROWS: u64 = 5_000;
 
+/// A table that was made a moment ago and that so many commits have written to since, few rows each, is in use: a table to
+/// load things by the way is filled by its maker, in few commits of many rows.
+const COMMITS_IN_USE: u64 = 10;
+const ROWS_A_COMMIT: u64 = 10;
+
 /// What else happened in the WAL that was read.
 pub(super) struct Around<'a> {
     pub(super) names: &'a Names,
     /// Rows that later commits changed, by file, this one included.
     pub(super) since: &'a BTreeMap<RelationFile, Counts>,
     /// Files and databases that were made in the same WAL.
-    pub(super) made_files: &'a HashSet<RelationFile>,
+    pub(super) made_files: &'a HashMap<RelationFile, Used>,
     pub(super) made_databases: &'a HashSet<u32>,
     /// How many transactions did the same kind of thing to the same relations.
     pub(super) alike: usize,
@@ -64,7 +74,7 @@ pub(super) fn judge(damage: &Damage, around: &Around<'_>) -> Score {
     for database in &damage.dropped_databases {
         let name = around.names.database(*database);
         parts.push(if around.made_databases.contains(database) {
-            (20, format!("drops {name}, which was made shortly before"))
+            (35, format!("drops {name}, which was made shortly before"))
         } else {
             (95, format!("drops {name}"))
         });
@@ -104,7 +114,7 @@ fn of_drops(damage: &Damage, around: &Around<'_>) -> Option<(u32, String)> {
         .iter()
         .filter_map(|file| around.names.file(*file))
         .filter(|relation| relation.kind == crate::planning::accident::names::RelationKind::Table)
-        .map(|relation| match relation.rows {
+        .map(|relation| match relation.rows.or(relation.estimated) {
             Some(rows) => format!("{} with about {rows} rows", relation.show()),
             None => relation.show(),
         })
@@ -114,11 +124,32 @@ fn of_drops(damage: &Damage, around: &Around<'_>) -> Option<(u32, String)> {
         (count, true) => format!("{count} tables"),
         (_, false) => known.join(", "),
     };
-    let files = damage.dropped_files.len();
-    if damage.dropped_files.iter().all(|file| around.made_files.contains(file)) {
-        return Some((25, format!("drops {what}, made shortly before")));
+    if let Some((weight, words)) = of_young(&damage.dropped_files, around) {
+        return Some((weight, format!("drops {what}, {words}")));
     }
-    Some((78, format!("drops {what} ({files} relation files removed)")))
+    let files = damage.dropped_files.len();
+    let sizes: Vec<u64> = damage.dropped_files.iter().filter_map(|file| around.names.bytes(*file)).collect();
+    let plural = if files == 1 { "" } else { "s" };
+    let size = match (sizes.iter().sum::<u64>(), sizes.len() == files) {
+        (0, _) => String::new(),
+        (bytes, true) => format!(", about {}", size(bytes)),
+        (bytes, false) => format!(", {} at least", size(bytes)),
+    };
+    Some((78, format!("drops {what} ({files} relation file{plural} removed{size})")))
+}
+
+/// What goes with files that were all made in the WAL that was read: little, unless somebody used them. Never so little that
+/// it is not shown.
+fn of_young(files: &[RelationFile], around: &Around<'_>) -> Option<(u32, String)> {
+    let used: Option<Vec<Used>> = files.iter().map(|file| around.made_files.get(file).copied()).collect();
+    let used = used?.into_iter().max_by_key(|used| used.commits)?;
+    let since =
+        |used: Used| format!("made shortly before; {} commits wrote {} rows into it since", used.commits, used.rows);
+    Some(match used {
+        Used { commits: 0, .. } => (LEAST_SCORE, "made shortly before".to_owned()),
+        Used { commits: COMMITS_IN_USE.., rows } if rows <= used.commits * ROWS_A_COMMIT => (66, since(used)),
+        _ => (40, since(used)),
+    })
 }
 
 fn of_truncate(emptied: &Emptied, around: &Around<'_>) -> (u32, String) {
@@ -133,8 +164,8 @@ fn of_truncate(emptied: &Emptied, around: &Around<'_>) -> (u32, String) {
     if emptied.refilled > 0 {
         return (40, format!("truncates {name} and fills it with {} rows", emptied.refilled));
     }
-    if emptied.old.is_some_and(|old| around.made_files.contains(&old)) {
-        return (25, format!("truncates {name}, whose file was made shortly before"));
+    if let Some((weight, words)) = emptied.old.and_then(|old| of_young(&[old], around)) {
+        return (weight, format!("truncates {name}, {words}"));
     }
     (75, format!("truncates {name}"))
 }

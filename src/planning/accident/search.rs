@@ -8,7 +8,7 @@ use crate::planning::accident::damage::{self, Damage};
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::transactions::{Committed, Notice};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Candidates that are kept at once.
 const MOST_CANDIDATES: usize = 200;
@@ -127,7 +127,7 @@ pub struct Search {
     pub(super) names: Names,
     pub(super) candidates: Vec<Candidate>,
     pub(super) restore_points: Vec<(PgTime, String)>,
-    pub(super) made_files: HashSet<RelationFile>,
+    pub(super) made_files: HashMap<RelationFile, Used>,
     pub(super) made_databases: HashSet<u32>,
     pub(super) commits: u64,
     pub(super) commits_inside: u64,
@@ -142,6 +142,13 @@ pub struct Search {
     files: usize,
     tables: usize,
     moved_files: usize,
+}
+
+/// What others wrote into a file since it was made in the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) commits: u64,
+    pub(super) rows: u64,
 }
 
 /// Files that a transaction made and removed, both in order.
@@ -188,7 +195,7 @@ impl Search {
             names,
             candidates: Vec::new(),
             restore_points: Vec::new(),
-            made_files: HashSet::new(),
+            made_files: HashMap::new(),
             made_databases: HashSet::new(),
             commits: 0,
             commits_inside: 0,
@@ -242,14 +249,30 @@ impl Search {
             let room = MOST_TABLES_OF_ALL.saturating_sub(self.tables);
             self.tables += candidate.after.add_commit(committed, &self.names, room);
         }
+        self.add_used(committed);
         // What was there when the window began was made by nobody in it, whatever file it lies in since.
-        let is_old = is_moved && !committed.removed.iter().all(|file| self.made_files.contains(file));
+        let is_old = is_moved && !committed.removed.iter().all(|file| self.made_files.contains_key(file));
         if is_inside && !is_old && self.made_files.len() < MOST_MADE {
-            self.made_files.extend(&committed.created);
+            self.made_files.extend(committed.created.iter().map(|file| (*file, Used::default())));
             self.made_databases.extend(&committed.created_databases);
         }
         let (xid, time, start, end) = (committed.xid, committed.time, committed.start, committed.end);
         self.last = Some(Kept { xid, time, start, end });
+    }
+
+    /// Who writes into a table that was made a moment ago has begun to use it.
+    fn add_used(&mut self, committed: &Committed) {
+        if self.made_files.is_empty() {
+            return;
+        }
+        for (file, touched) in &committed.touched {
+            if touched.counts.rows() > 0
+                && let Some(used) = self.made_files.get_mut(file)
+            {
+                used.commits += 1;
+                used.rows += touched.counts.rows();
+            }
+        }
     }
 
     fn add_to_histogram(&mut self, committed: &Committed) {

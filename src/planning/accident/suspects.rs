@@ -4,14 +4,12 @@ use crate::domain::wal_reader::{PgTime, RelationFile};
 use crate::planning::accident::answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::names::{Names, RelationKind};
-use crate::planning::accident::score::{self, ACCIDENT_SCORE, Around};
+use crate::planning::accident::score::{self, ACCIDENT_SCORE, Around, LEAST_SCORE};
 use crate::planning::accident::search::{Aftermath, Candidate, Coverage, Search};
 use crate::planning::target::show;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Below this a transaction is not worth a person's look.
-const LEAST_SCORE: u32 = 30;
 const MOST_SUSPECTS: usize = 50;
 /// Tables of a suspect's discarded commits that are named.
 const MOST_NAMED: usize = 500;
@@ -104,7 +102,7 @@ impl Search {
         let between = candidate.kept.filter(|kept| kept.start > committed.first);
         let target = between.map_or(committed.first, |kept| kept.end);
         let held = committed.locks.iter().filter(|lock| lock.at < target);
-        let locked: BTreeSet<String> = held.map(|lock| names.show_oid(lock.database, lock.relation)).collect();
+        let locked = names.locked(held.map(|lock| (lock.database, lock.relation)));
         let last_kept =
             candidate.kept.and_then(|kept| Some(LastKept { xid: kept.xid, time: kept.time.utc()?, lsn: kept.end }));
         Some(Suspect {
@@ -120,7 +118,7 @@ impl Search {
             score: judged.score,
             reasons: judged.reasons,
             target: ExactTarget::before(target, committed.timeline),
-            locked_until_promotion: locked.into_iter().collect(),
+            locked_until_promotion: locked,
             last_kept,
             discarded: Discarded::default(),
             subtransactions: committed.subtransactions.clone(),
@@ -160,19 +158,18 @@ impl Search {
             .filter(|suspect| suspect.score >= ACCIDENT_SCORE)
             .map(|suspect| suspect.commit_time)
             .collect();
-        if let (Some(first), Some(last)) = (accidents.first(), accidents.last()) {
-            if around < *first {
-                notes.push(format!(
-                    "the time given, {}, is before every accident: the first is at {}",
-                    show(around),
-                    show(*first)
-                ));
-            } else if around > *last {
-                notes.push(format!(
-                    "the time given, {}, is after every accident: the last is at {}",
-                    show(around),
-                    show(*last)
-                ));
+        // Where no score says accident, the suspects are all there is.
+        let (what, all) = if accidents.is_empty() {
+            ("suspect", suspects.iter().map(|suspect| suspect.commit_time).collect())
+        } else {
+            ("accident", accidents.clone())
+        };
+        if let (Some(first), Some(last)) = (all.iter().min(), all.iter().max()) {
+            let (given, first, last) = (show(around), show(*first), show(*last));
+            if all.iter().all(|at| around < *at) {
+                notes.push(format!("the time given, {given}, is before every {what}: the first is at {first}"));
+            } else if all.iter().all(|at| around > *at) {
+                notes.push(format!("the time given, {given}, is after every {what}: the last is at {last}"));
             }
         }
         if let [_, _, ..] = accidents.as_slice() {
@@ -285,6 +282,7 @@ fn relations(candidate: &Candidate, names: &Names, around: &Around<'_>) -> Vec<S
         deleted: counts.deleted,
         truncated: false,
         dropped: false,
+        bytes: None,
         share: score::share(counts.deleted.max(counts.updated), score::rows_before(file, around)),
         remembered: names.file(file).and_then(|relation| relation.remembered),
     };
@@ -321,6 +319,7 @@ fn relations(candidate: &Candidate, names: &Names, around: &Around<'_>) -> Vec<S
             let mut relation = place.map_or_else(|| of_file(*file, Counts::default()), |place| found.remove(place));
             relation.oid = relation.oid.or_else(|| oids.contains(&file.number).then_some(file.number));
             relation.dropped = true;
+            relation.bytes = names.bytes(*file);
             found.push(relation);
         }
     }

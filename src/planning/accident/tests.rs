@@ -90,8 +90,8 @@ fn names(orders: u64) -> Names {
     for (file, name, rows) in [(ORDERS, "orders", orders), (CUSTOMERS, "customers", 1000)] {
         let (schema, name, kind) = ("public".to_owned(), name.to_owned(), RelationKind::Table);
         let (rows, counted) = (Some(rows), Counted::After);
-        let (oid, estimated, remembered) = (file.number - 100, None, None);
-        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, remembered };
+        let (oid, estimated, bytes, remembered) = (file.number - 100, None, None, None);
+        let relation = RelationName { oid, schema, name, kind, rows, counted, estimated, bytes, remembered };
         names.add(16384, file.number, relation);
     }
     names
@@ -182,6 +182,24 @@ fn rewrites_are_no_accidents_and_truncates_are() {
 }
 
 #[test]
+fn catalogs_that_moved_are_known_by_their_names() {
+    // Somebody ran VACUUM FULL on the whole database.
+    let mut names = names(10);
+    for (number, oid) in [(18_000, 1259), (18_010, 1247)] {
+        let (schema, name, kind) = ("pg_catalog".to_owned(), "moved".to_owned(), RelationKind::Catalog);
+        let (rows, counted, estimated, bytes, remembered) = (None, Counted::After, None, None, None);
+        names.add(16384, number, RelationName { oid, schema, name, kind, rows, counted, estimated, bytes, remembered });
+    }
+    let dropped = commit(701, 0)
+        .rows(file(18_000), ChangeKind::Delete, 2)
+        .rows(file(18_010), ChangeKind::Delete, 2)
+        .files(&[], &[ORDERS.number]);
+    let answer = answer_with(names, &[dropped]);
+    assert_eq!(proposed(&answer), Some(701), "{answer:#?}");
+    assert!(answer.suspects[0].reasons[0].starts_with("drops orders"), "{answer:#?}");
+}
+
+#[test]
 fn names_follow_a_table_into_its_new_files_and_back() {
     // Emptied, then rewritten: its file was 16400, then 16450, now 16500.
     let truncate = commit(702, 1).files(&[16450, 16451], &[16400, 16401]).pages(file(16451), 1);
@@ -241,6 +259,9 @@ fn what_is_remembered_names_what_is_gone_and_says_since_when() {
         .map(|suspect| (suspect.xid, suspect.relations[0].name.as_str(), suspect.database.as_str()))
         .collect();
     assert_eq!(named, [(701, "orders", "shop"), (702, "orders", "shop"), (704, "orders", "shop")], "{answer:#?}");
+    let dropped = &answer.suspects[2];
+    assert_eq!((dropped.relations[0].oid, dropped.relations[0].bytes), (Some(16400), Some(8192)));
+    assert_eq!(dropped.reasons[0], "drops orders with about 400 rows (1 relation file removed, about 8.2 kB)");
     let first = &answer.suspects[0].relations[0];
     assert_eq!((first.oid, first.share), (Some(16400), Some(0.75)));
     assert_eq!(first.remembered, Some(noon() - TimeDelta::days(2)));
@@ -278,7 +299,22 @@ fn what_was_made_in_the_window_may_go_and_databases_may_not() {
             .files(&[], &[17000])
     };
     let made = commit(700, -9).files(&[17000], &[]);
-    assert_eq!(proposed(&answer(&[made.clone(), drop(701, 0)])), None);
+    // It is shown all the same, and what it lost is told.
+    let young = |commits: u32, rows| {
+        let mut history = vec![made.clone()];
+        history.extend((0..commits).map(|n| commit(800 + n, -8).rows(file(17000), ChangeKind::Insert, rows)));
+        history.push(drop(900, 0));
+        let found = answer(&history);
+        let own = found.suspects.iter().find(|suspect| suspect.xid == 900).unwrap_or_else(|| panic!("{found:#?}"));
+        (proposed(&found), own.reasons[0].clone())
+    };
+    assert_eq!(young(0, 0), (None, "drops a table, made shortly before".to_owned()));
+    // Filled by loads, and used by sessions.
+    assert_eq!(young(12, 50).0, None);
+    assert_eq!(young(3, 2).0, None);
+    let used = young(12, 2);
+    assert_eq!(used.0, Some(900));
+    assert!(used.1.ends_with("12 commits wrote 24 rows into it since"), "{used:?}");
     assert_eq!(proposed(&answer(&[drop(701, 0)])), Some(701));
     // Made before the window is made by nobody in it.
     let long_ago = Committed { time: PgTime::of(noon() - TimeDelta::hours(2)), ..made };
@@ -328,6 +364,15 @@ fn a_table_limits_the_suspects_and_the_time_is_judged() {
     assert!(customers.notes.iter().any(|note| note.contains("1 more suspects do not touch customers")));
     assert!(customers.notes.iter().any(|note| note.contains("is after every accident")), "{customers:#?}");
     assert_eq!(search.answer(Some("payments"), Coverage::default()).proposed, None);
+    // Where no score says accident it is told of the suspects.
+    let weak = |seconds| {
+        let found = answer_with(names(1000), &[deletes(701, seconds, 150)]);
+        assert!(found.proposed.is_none() && found.suspects.len() == 1, "{found:#?}");
+        found.notes.join("\n")
+    };
+    assert!(weak(-300).contains("is after every suspect"), "{}", weak(-300));
+    assert!(weak(300).contains("is before every suspect"), "{}", weak(300));
+    assert_eq!(weak(0), "");
 }
 
 #[test]
@@ -432,6 +477,31 @@ fn a_target_divides_what_is_kept_from_what_is_thrown_away() {
     let never = divided(Boundary::Transaction { xid: 9, inclusive: false }, &history);
     assert_eq!(ids(&never), (Some(703), None, None, 0));
     assert!(never.notes[0].contains("not in the WAL"), "{:?}", never.notes);
+}
+
+#[test]
+fn what_a_target_leaves_locked_is_told() {
+    // It dropped a table and others committed before it did: it is open at the target.
+    let other = inserts(702, 0);
+    let mut drop = commit(703, 1).files(&[], &[ORDERS.number]);
+    drop.first = inserts(701, -1).first;
+    let lock = |relation, at| HeldLock { database: 16384, relation, at };
+    drop.locks = vec![lock(ORDERS.number - 100, drop.first), lock(99_999, Lsn(drop.start.0 - 8))];
+    let at = noon() + TimeDelta::seconds(1);
+    let history = [inserts(701, -1), other.clone(), drop.clone()];
+    let locked = |boundary| divided(boundary, &history).locked;
+    assert_eq!(locked(Boundary::Before(other.end)), ["orders"]);
+    assert_eq!(locked(Boundary::Before(drop.start)), ["orders", "relation with oid 99999"]);
+    assert_eq!(locked(Boundary::Time { at, inclusive: false }), ["orders", "relation with oid 99999"]);
+    assert_eq!(locked(Boundary::Before(drop.first)), [""; 0]);
+    assert_eq!(locked(Boundary::Behind(drop.start)), [""; 0], "it is kept");
+    let alone = Boundary::Time { at, inclusive: false };
+    drop.first = other.end;
+    drop.locks = vec![lock(ORDERS.number - 100, Lsn(other.end.0 + 8))];
+    assert_eq!(divided(alone, &[other, drop]).locked, [""; 0], "recovery stops before its first record");
+    let thrown = ThrownAway { locked: vec!["orders".into(), "carts".into()], ..ThrownAway::default() };
+    assert!(leaves_locked(&thrown).unwrap().ends_with("open there): orders, carts"));
+    assert_eq!(leaves_locked(&ThrownAway::default()), None);
 }
 
 #[test]

@@ -9,6 +9,10 @@ use crate::planning::accident::transactions::{Committed, Notice};
 use crate::planning::target::RecoveryTarget;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Locks of one transaction.
+const MOST_LOCKED: usize = 1_000;
 
 /// Where recovery stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,10 @@ pub struct ThrownAway {
     pub discarded: Discarded,
     /// Of them, those that may have begun before reading did: their rows are counted in part only.
     pub in_part: u64,
+    /// Relations on which a transaction that is thrown away still holds its exclusive lock where recovery stops, until
+    /// promotion: a query on them waits.
+    #[serde(default)]
+    pub locked: Vec<String>,
     /// What was not read or is not sure, in words.
     pub notes: Vec<String>,
 }
@@ -70,6 +78,9 @@ pub struct Divide {
     boundary: Boundary,
     is_behind: bool,
     after: Aftermath,
+    /// Where recovery stops, once that is known.
+    stop: Option<Lsn>,
+    locked: BTreeSet<(u32, u32)>,
     found: ThrownAway,
     /// Follows relations to the files that they had before.
     moves: Search,
@@ -85,6 +96,8 @@ impl Divide {
             boundary,
             is_behind: false,
             after: Aftermath::default(),
+            stop: None,
+            locked: BTreeSet::new(),
             found: ThrownAway::default(),
             moves: Search::new(window, names),
         }
@@ -118,20 +131,37 @@ impl Divide {
             self.found.last_kept = Some(one);
             return;
         }
+        self.add_locked(committed);
         self.after.add_commit(committed, &self.moves.names, usize::MAX);
         self.found.in_part += u64::from(!committed.first_is_sure);
         self.found.first.get_or_insert_with(|| one.clone());
         self.found.last = Some(one);
     }
 
+    /// What it has locked by then is locked at the pause as well.
+    fn add_locked(&mut self, committed: &Committed) {
+        let kept = self.found.last_kept.as_ref().map(|kept| kept.lsn);
+        let stop = *self.stop.get_or_insert(match self.boundary {
+            Boundary::Before(lsn) => lsn,
+            Boundary::Behind(lsn) => Lsn(lsn.0.saturating_add(1)),
+            // Where nobody committed while it was open, recovery stops before its first record.
+            _ if kept.is_none_or(|kept| kept <= committed.first) => committed.first,
+            _ => committed.start,
+        });
+        let held = committed.locks.iter().filter(|lock| lock.at < stop).take(MOST_LOCKED);
+        self.locked.extend(held.map(|lock| (lock.database, lock.relation)));
+    }
+
     /// What was found.
     #[must_use]
     pub fn finish(self, coverage: Coverage) -> ThrownAway {
-        let discarded = discarded(&self.after, &self.moves.all_names());
+        let names = self.moves.all_names();
+        let discarded = discarded(&self.after, &names);
+        let locked = names.locked(self.locked);
         let mut notes = coverage.notes;
         let never = matches!(self.boundary, Boundary::Transaction { .. }) && !self.is_behind;
         notes.extend(unlisted(&self.after));
         notes.extend(never.then(|| "the transaction's commit is not in the WAL that was read".to_owned()));
-        ThrownAway { discarded, notes, ..self.found }
+        ThrownAway { discarded, locked, notes, ..self.found }
     }
 }

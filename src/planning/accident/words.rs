@@ -50,6 +50,16 @@ pub fn discards(discarded: &Discarded, what: &str) -> String {
     }
 }
 
+/// Which relations a target leaves locked, in words; `None` where it leaves none.
+#[must_use]
+pub fn leaves_locked(thrown: &ThrownAway) -> Option<String> {
+    let named: Vec<&str> = thrown.locked.iter().take(MOST_TABLES).map(String::as_str).collect();
+    let more = thrown.locked.len().saturating_sub(MOST_TABLES);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let words = "locked until promotion, even for reading (a discarded transaction is open there)";
+    (!named.is_empty()).then(|| format!("{words}: {}{more}", named.join(", ")))
+}
+
 /// What a target throws away, in a line: the span, how many, their rows by table, and what was not read.
 #[must_use]
 pub fn throws_away(thrown: &ThrownAway) -> String {

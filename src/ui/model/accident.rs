@@ -20,10 +20,12 @@ pub struct AccidentState {
     pub is_leaving: bool,
     /// How far reading is.
     pub progress: Option<Progress>,
-    /// What came of it.
+    /// What came of it; while it is read, what came of it so far.
     pub found: Option<AccidentFound>,
     /// Why nothing came of it.
     pub problem: Option<String>,
+    /// The person chose a suspect: the cursor stays on it while more are found.
+    pub is_chosen: bool,
     /// The suspect under the cursor.
     pub cursor: Cursor,
     /// Where keys go: to the suspects (`Parameters`), or to the text of one of them.

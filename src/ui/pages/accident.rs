@@ -1,5 +1,6 @@
 //! What happened: rows changed over time, the suspects in commit order, and what is known of one of them.
 
+use crate::engine::accident::Progress;
 use crate::planning::accident::{Answer, Counts, Suspect, discards, keeps};
 use crate::report::accident::{of_relation, records, target, utc, waldump};
 use crate::report::inventory::bytes;
@@ -38,7 +39,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let side = span(i64::try_from(question.side_seconds).unwrap_or(i64::MAX));
     let table = question.table.as_ref().map(|table| format!(", only {table}")).unwrap_or_default();
     let title = format!("Around {}, {side} each side{table}", model.setup.zone.both(question.around));
-    let remark = state.found.as_ref().map(|found| {
+    let remark = state.found.as_ref().filter(|_| !state.is_reading).map(|found| {
         let answer = &found.answer;
         let size = bytes(crate::domain::inventory::Bytes(answer.bytes_read));
         format!("{}, {size}", widgets::counted(usize::try_from(answer.segments_read).unwrap_or(0), "segment"))
@@ -49,7 +50,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
         return;
     };
     let bars = if area.height >= HIGH_PAGE { 5 } else { 2 };
-    let notes = u16::from(!found.answer.notes.is_empty());
+    let notes = u16::from(state.is_reading || !found.answer.notes.is_empty());
     let height = (3 + bars + notes).min(area.height);
     let inner = widgets::panel(buffer, Rect { height, ..area }, paint, &title, &remark.unwrap_or_default());
     widgets::lines(buffer, inner, &over_time(model, paint, &found.answer, usize::from(inner.width), usize::from(bars)));
@@ -111,15 +112,27 @@ fn over_time(model: &Model, paint: Paint<'_>, answer: &Answer, width: usize, hei
     let room = width.saturating_sub(left.len() + right.len());
     let middle = if room > middle.len() + 2 { format!("{middle:^room$}") } else { " ".repeat(room) };
     lines.push(paint.line(Role::Faint, &format!("{left}{middle}{right}")));
-    if let Some(first) = answer.notes.first() {
+    if let Some(progress) = model.accident.progress.filter(|_| model.accident.is_reading) {
+        lines.push(reading_on(model, paint, progress, width));
+    } else if let Some(first) = answer.notes.first() {
         let more = match answer.notes.len() {
             1 => String::new(),
-            many => format!(" (and {} more, at the end of the details)", many - 1),
+            many => format!(" (+{} below)", many - 1),
         };
         let text = fit(&paint.letters(first), width.saturating_sub(2 + more.len()));
         lines.push(paint.pieces(&[(Role::Warning, "! "), (Role::Text, &text), (Role::Faint, &more)]));
     }
     lines
+}
+
+/// How far reading is, in the line below what was found so far.
+fn reading_on(model: &Model, paint: Paint<'_>, progress: Progress, width: usize) -> Line<'static> {
+    let word =
+        if model.accident.is_leaving { "being broken off" } else { "Esc breaks it off, Enter takes one already" };
+    let text = format!(" {} of {} read · {word}", progress.place, progress.of);
+    let bar =
+        widgets::bar(progress.place as u64, progress.of as u64, width.saturating_sub(text.chars().count()).min(24));
+    paint.pieces(&[(Role::Accent, &bar), (Role::Text, &text)])
 }
 
 /// Bars of so many rows; a quiet column stays empty, and one row that was changed is seen beside a million.
@@ -161,14 +174,18 @@ fn draw_list(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect, f
     let focus = if state.panel == Panel::Parameters { "Suspects, by commit ▸" } else { "Suspects, by commit" };
     let remark = match (suspects.len(), state.proposed()) {
         (0, _) => String::new(),
+        (count, _) if state.is_reading => format!("{count} so far"),
         (count, Some(_)) => format!("{count} · the first is here: P"),
         (count, None) => format!("{count} · none is surely an accident"),
     };
     let inner = widgets::panel(buffer, area, paint, focus, &remark);
     if suspects.is_empty() {
         let from = &found.place;
-        let text =
-            format!("Nothing in this window looks like an accident, as far as {from} tells. w asks about another.");
+        let text = if state.is_reading {
+            "Nothing that looks like an accident so far.".to_owned()
+        } else {
+            format!("Nothing in this window looks like an accident, as far as {from} tells. w asks about another.")
+        };
         let lines = widgets::paragraph(paint, Role::Text, &text, usize::from(inner.width));
         widgets::lines(buffer, inner, &lines);
         return;
@@ -237,11 +254,12 @@ fn rows<'w>(model: &Model, suspect: &Suspect, found: &AccidentFound) -> Vec<(&'w
     let server =
         found.server_zone.map(|zone| format!("; server {}", at.with_timezone(&zone).format("%H:%M:%S%.3f %:z")));
     let here = zone.local(at).format("%H:%M:%S%.3f %:z");
+    let so_far = if model.accident.is_reading { "; so far, there may be more" } else { "" };
     let mut rows = vec![
         ("committed", format!("{}{}; here {here}", utc(at), server.unwrap_or_default())),
         ("target", target(&suspect.target)),
         ("keeps", keeps(suspect.last_kept.as_ref())),
-        ("discards", format!("it and {}", discards(&suspect.discarded, "later commit"))),
+        ("discards", format!("it and {}{so_far}", discards(&suspect.discarded, "later commit"))),
     ];
     if !suspect.locked_until_promotion.is_empty() {
         let tables = suspect.locked_until_promotion.join(", ");
@@ -260,7 +278,7 @@ fn rows<'w>(model: &Model, suspect: &Suspect, found: &AccidentFound) -> Vec<(&'w
         rows.push(("", format!("and {} more relations", suspect.relations.len() - MOST_RELATIONS)));
     }
     rows.push(("rests on", records(suspect)));
-    rows.push(("to see it", format!("{} (Y copies it)", waldump(suspect, found.directory.as_deref()))));
+    rows.push(("to see it", format!("{} (Y copies it)", waldump(suspect, &found.reach))));
     if !suspect.subtransactions.is_empty() {
         let ids: Vec<String> = suspect.subtransactions.iter().take(10).map(u32::to_string).collect();
         let more = if suspect.subtransactions.len() > 10 { ", …" } else { "" };

@@ -1,12 +1,12 @@
 //! Asking what happened, and going on from a suspect to a plan.
 
 use super::{complain, copied, go, plan, say};
-use crate::planning::accident::{Question, discards, keeps};
+use crate::planning::accident::{Question, Suspect, discards, keeps};
 use crate::planning::selection::{self, Wish};
 use crate::report::accident::waldump;
 use crate::ui::action::Action;
 use crate::ui::event::AccidentFound;
-use crate::ui::model::{Cursor, Item, Model, Page, Panel, Popup, Purpose, Value};
+use crate::ui::model::{AccidentState, Cursor, Item, Model, Page, Panel, Popup, Purpose, Value};
 use crate::ui::times::Zone;
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ pub(super) fn read(model: &mut Model, out: &mut Vec<Action>) {
     let state = &mut model.accident;
     state.ticket += 1;
     (state.is_reading, state.is_leaving) = (true, false);
-    (state.progress, state.found, state.problem) = (None, None, None);
+    (state.progress, state.found, state.problem, state.is_chosen) = (None, None, None, false);
     (state.cursor, state.top, state.panel) = (Cursor::default(), 0, Panel::Parameters);
     out.push(Action::FindAccident { ticket: state.ticket, stanza, question });
 }
@@ -126,10 +126,26 @@ pub(super) fn found(model: &mut Model, found: Result<AccidentFound, String>) {
     let state = &mut model.accident;
     (state.is_reading, state.is_leaving, state.progress) = (false, false, None);
     match found {
-        Ok(found) => state.found = Some(found),
-        Err(why) => state.problem = Some(why),
+        Ok(found) => take(state, found),
+        // What was found on the way is not worth more than the failure.
+        Err(why) => (state.found, state.problem) = (None, Some(why)),
     }
-    state.cursor.at = state.proposed().unwrap_or(0);
+}
+
+/// Suspects on the way.
+pub(super) fn so_far(model: &mut Model, found: AccidentFound) {
+    if model.accident.is_reading {
+        take(&mut model.accident, found);
+    }
+}
+
+/// The cursor follows what is proposed, or stays on what the person chose.
+fn take(state: &mut AccidentState, found: AccidentFound) {
+    let chosen = state.current().filter(|_| state.is_chosen).map(|suspect| (suspect.xid, suspect.commit_start_lsn));
+    state.found = Some(found);
+    let is_chosen = |suspect: &Suspect| Some((suspect.xid, suspect.commit_start_lsn)) == chosen;
+    let place = state.suspects().iter().position(is_chosen).or_else(|| state.proposed());
+    state.cursor.at = place.unwrap_or(0);
 }
 
 /// The cursor among the suspects, or the text of one.
@@ -140,7 +156,7 @@ pub(super) fn rows(model: &mut Model, rows: isize) {
         state.top = state.top.saturating_add_signed(rows);
     } else {
         state.cursor.step(rows, count);
-        state.top = 0;
+        (state.top, state.is_chosen) = (0, true);
     }
 }
 
@@ -149,7 +165,7 @@ pub(super) fn proposed(model: &mut Model) {
     match model.accident.proposed() {
         Some(place) => {
             model.accident.cursor.at = place;
-            model.accident.top = 0;
+            (model.accident.top, model.accident.is_chosen) = (0, false);
         }
         None => complain(model, "nothing is proposed: no score says accident"),
     }
@@ -158,8 +174,8 @@ pub(super) fn proposed(model: &mut Model) {
 /// The command that shows the suspect's records.
 pub(super) fn copy_command(model: &mut Model, out: &mut Vec<Action>) {
     let state = &model.accident;
-    let directory = state.found.as_ref().and_then(|found| found.directory.as_deref());
-    match state.current().map(|suspect| waldump(suspect, directory)) {
+    let reach = state.found.as_ref().map(|found| found.reach.clone()).unwrap_or_default();
+    match state.current().map(|suspect| waldump(suspect, &reach)) {
         Some(command) => copied(model, "command", command, out),
         None => complain(model, "there is no suspect under the cursor"),
     }

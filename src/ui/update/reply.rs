@@ -28,7 +28,8 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
             model.accident.progress = Some(progress);
         }
         Reply::Accident(ticket, found) if ticket == model.accident.ticket => accident::found(model, found),
-        Reply::AccidentProgress(..) | Reply::Accident(..) => {}
+        Reply::AccidentSoFar(ticket, found) if ticket == model.accident.ticket => accident::so_far(model, *found),
+        Reply::AccidentProgress(..) | Reply::AccidentSoFar(..) | Reply::Accident(..) => {}
         Reply::Runbooks(found) => {
             let (cards, problem) = split(found);
             model.runbooks.cards = cards.or(model.runbooks.cards.take());
