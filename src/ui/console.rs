@@ -58,6 +58,9 @@ pub fn open(wishes: Wishes) -> io::Result<()> {
     let practice = Rehearsal::of_settings(wishes.settings.file.as_deref());
     model.rehearsal.directory = practice.map(|practice| practice.layout.directory);
     let first = model.rehearsal.directory.is_some().then_some(Action::LoadRehearsal);
+    if let Some(kept) = worker.kept() {
+        update::update(&mut model, Event::Reply(Box::new(kept)));
+    }
     let mut console = Console { model, worker, inbox, bell, started };
     console.draw(&mut screen)?;
     for action in update::begin().into_iter().chain(first) {

@@ -1,6 +1,6 @@
 //! Questions that change nothing, answered in words that can be shown.
 
-use super::{folder, output_path};
+use super::{Index, folder, output_path, put};
 use crate::domain::event::RunId;
 use crate::domain::inventory::{LastDrills, SetKey};
 use crate::domain::run::Run;
@@ -10,7 +10,7 @@ use crate::engine::proposal::{self, Proposal};
 use crate::engine::rehearsal::{self, Rehearsal};
 use crate::engine::runner::targets;
 use crate::engine::store::RunFolder;
-use crate::engine::{desk, drills, evidence, ground, look, runbooks as sources};
+use crate::engine::{desk, drills, evidence, ground, inventory_index, look, runbooks as sources};
 use crate::planning::check::{VOCABULARY, lint};
 use crate::report::text;
 use crate::report::transcript::{StepOutput, Stream};
@@ -18,19 +18,29 @@ use crate::settings::Settings;
 use crate::ui::action::{Anchor, OutputKey};
 use crate::ui::event::{OutputPage, Reply, RunCard, RunTold, RunbookCard};
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 /// Lines of a window: more than any terminal has rows.
 const WINDOW_LINES: usize = 300;
 
-pub(super) fn inventory(settings: &Settings) -> Reply {
+pub(super) fn inventory(settings: &Settings, index: &Index, stanza: Option<&str>) -> Reply {
     let asked = || -> Result<_, String> {
-        let pgbackrest = desk::pgbackrest(settings).map_err(words)?;
-        look::inventory(&pgbackrest, settings.pgbackrest.stanza.as_deref()).map_err(words)
+        let found = inventory_index::look(settings).map_err(words)?;
+        let known = found.known(stanza.or(settings.pgbackrest.stanza.as_deref())).map_err(words)?;
+        put(index, found);
+        Ok(known)
     };
     Reply::Inventory(asked(), last_drills(settings))
 }
 
-fn last_drills(settings: &Settings) -> LastDrills {
+pub(super) fn stanza(index: &Index, name: String) -> Reply {
+    let index = index.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(index) = index else { return Reply::Failed("no inventory was told yet".to_owned()) };
+    let found = index.stanza(&name).map(Arc::new).map_err(words);
+    Reply::Stanza(name, index.read_at(), found)
+}
+
+pub(super) fn last_drills(settings: &Settings) -> LastDrills {
     let store = desk::existing_store(settings).ok().flatten();
     let finished = store.and_then(|store| drills::finished(&store).ok());
     finished.map(|finished| drills::last(&finished)).unwrap_or_default()
