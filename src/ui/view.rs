@@ -42,7 +42,8 @@ fn too_small(paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
 }
 
 fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
-    let clock = model.setup.zone.clock(model.utc());
+    let zone = model.setup.zone;
+    let clock = if model.setup.seconds { zone.clock(model.utc()) } else { zone.minutes(model.utc()) };
     let mut about = vec![model.setup.host.clone()];
     if let Some(stanza) = model.inventory.selected() {
         let only = model.inventory.repository.map(|key| format!(" {}", key.name())).unwrap_or_default();

@@ -53,6 +53,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         stanza: None,
         zone: Zone::Named(chrono_tz::Europe::Istanbul),
         server_zone: Zone::Named(chrono_tz::UTC),
+        seconds: true,
         ascii: depth == Depth::None,
         depth,
         theme: "dark".into(),
