@@ -25,10 +25,12 @@ impl Host {
     pub(crate) fn new() -> Host {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("info.json"), document()).unwrap();
+        std::fs::write(at("info.json"), document(STANZAS)).unwrap();
+        std::fs::write(at("one.json"), document(1)).unwrap();
         let program = format!(
-            "#!/bin/sh\ncase \"$*\" in\n*version*) echo 'pgBackRest 2.45' ;;\n*stanza=*) exit 25 ;;\n\
+            "#!/bin/sh\ncase \"$*\" in\n*version*) echo 'pgBackRest 2.45' ;;\n*info*stanza=*|*stanza=*info*) exec cat '{}' ;;\n\
              *info*) sleep 2; exec cat '{}' ;;\n*) exit 25 ;;\nesac\n",
+            at("one.json").display(),
             at("info.json").display()
         );
         std::fs::write(at("pgbackrest"), program).unwrap();
@@ -109,13 +111,24 @@ pub(crate) fn append(path: &Path, from: u64, lines: u64) {
         let hundredths = line / 1000 % 10_000;
         writeln!(
             out,
-            "2026-11-22 09:11:03.117 P01 DETAIL: restore file /srv/drill/data/base/16384/{line} (8KB, {}.{:02}%) checksum {line:040x}",
+            "2026-11-22 09:11:03.117 P01 DETAIL: restore file /srv/drill/data/base/{}/{} (8KB, {}.{:02}%) checksum {:016x}{:016x}{:08x}",
+            mixed(line) % 90_000 + 10_000,
+            mixed(line + 1) % 90_000 + 10_000,
             hundredths / 100,
-            hundredths % 100
+            hundredths % 100,
+            mixed(line + 2),
+            mixed(line + 3),
+            mixed(line + 4) >> 32
         )
         .unwrap();
     }
     out.flush().unwrap();
+}
+
+/// A number that has nothing of the one before it, as checksums have not.
+fn mixed(number: u64) -> u64 {
+    let mixed = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9)
 }
 
 /// A file of so many short lines.
@@ -128,7 +141,7 @@ pub(crate) fn short_lines(path: &Path, lines: u64) {
 }
 
 /// One stanza as `pgbackrest info` tells it, and then many of them.
-fn document() -> String {
+fn document(stanzas_told: u32) -> String {
     let mut sets = String::new();
     for set in 0..SETS {
         let (day, hour) = (set / 24 % 28 + 1, set % 24);
@@ -141,7 +154,7 @@ fn document() -> String {
         );
     }
     let mut stanzas = String::new();
-    for stanza in 0..STANZAS {
+    for stanza in 0..stanzas_told {
         let comma = if stanza == 0 { "" } else { "," };
         let _ = write!(
             stanzas,
