@@ -7,10 +7,9 @@ mod read;
 
 use crate::domain::event::RunId;
 use crate::engine::accident::{Cancel, Progress};
-use crate::engine::client;
+use crate::engine::client::{self, RunFolder};
 use crate::engine::inventory_index::{self, IndexFile};
 use crate::engine::seat::{self, Driver, Seat};
-use crate::engine::store::RunFolder;
 use crate::engine::{clock, desk, paths};
 use crate::planning::accident::Question;
 use crate::planning::machine::Request;
@@ -101,7 +100,7 @@ impl Worker {
                 let index = Arc::clone(&self.index);
                 self.ask(move |_| read::stanza(&index, name));
             }
-            Action::LoadDrills => self.ask(|settings| Reply::Drills(read::last_drills(settings))),
+            Action::LoadDrills => self.ask(|settings| Reply::Drills(client::last_drills(settings))),
             Action::Survey(stanza) => self.ask(move |settings| read::ground(settings, &stanza)),
             Action::Detail(key) => self.ask(move |settings| read::detail(settings, key)),
             Action::FindAccident { ticket, stanza, question } => self.find_accident(ticket, stanza, question),
@@ -230,14 +229,12 @@ fn put(index: &Index, file: IndexFile) {
 
 /// A run's folder.
 fn folder(settings: &Settings, id: &RunId) -> Result<RunFolder, String> {
-    let store = desk::existing_store(settings).map_err(|error| error.to_string())?;
-    let store = store.ok_or_else(|| "there is no state directory yet, and so no run".to_owned())?;
-    store.folder(id).map_err(|error| error.to_string())
+    client::find(settings, id).map_err(|error| error.to_string())
 }
 
 fn output_path(settings: &Settings, key: &OutputKey) -> Result<PathBuf, String> {
     let folder = folder(settings, &key.run)?;
-    Ok(folder.step_folder(key.position, key.attempt).join(crate::engine::step_process::OUTPUT))
+    Ok(client::output_path(&folder, key.position, key.attempt))
 }
 
 /// The runs that this console drives.
