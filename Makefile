@@ -33,7 +33,7 @@ lint:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
 
 bench:
-	sh scripts/needs.sh jq
+	sh scripts/needs.sh jq htop less
 	$(CARGO) bench --locked
 
 # Two things make it more than `make test`:

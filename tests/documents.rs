@@ -45,7 +45,8 @@ fn the_settings_in_the_readme_can_be_read() {
     assert_eq!(settings.pgbackrest.stanza.as_deref(), Some("main"));
     assert_eq!(settings.drill.database, "shop");
     let others = "[postgres]\nbin_directory = \"/x\"\nowner = \"a\"\nuser = \"a\"\n[state]\ndirectory = \"/x\"\n\
-                  runtime_directory = \"/x\"\n[runbooks]\ndirectory = \"/x\"\n[operator]\ntimezone = \"UTC\"\n";
+                  runtime_directory = \"/x\"\n[runbooks]\ndirectory = \"/x\"\n[console]\ntheme = \"mono\"\nseconds = false\n\
+                  ascii = true\n[operator]\ntimezone = \"UTC\"\n";
     let depths = ["start", "catalog", "rows", "amcheck", "checksums"];
     for depth in depths {
         std::fs::write(&file, format!("{others}[drill]\ndepth = \"{depth}\"\n")).unwrap();

@@ -47,6 +47,10 @@ from orders"""
         depth = "checksums"
         [runbooks]
         directory = "books"
+        [console]
+        theme = "high-contrast"
+        seconds = false
+        ascii = true
         [operator]
         timezone = "Europe/Istanbul"
         "#,
@@ -66,6 +70,8 @@ from orders"""
     assert_eq!(settings.drill.database, "shop");
     assert_eq!(settings.drill.depth, DrillDepth::Checksums);
     assert_eq!(settings.runbook_directory(), Some(PathBuf::from("/etc/lifeboat/books")));
+    let console = (settings.console.theme, settings.console.seconds, settings.console.ascii);
+    assert_eq!(console, ("high-contrast", false, true));
     assert_eq!(settings.operator.timezone, Some(chrono_tz::Europe::Istanbul));
 }
 
@@ -97,6 +103,12 @@ fn a_wrong_type_or_value_is_told_where_it_is() {
         ("drill = 'x'\n", ":1:9: ", "write [drill]"),
         ("[state]\nwal_cache = '2 gigs'\n", ":2:13: ", "no size; write a whole number with kB, MB, GB or TB"),
         ("[state]\nwal_cache = '99999999999TB'\n", ":2:13: ", "no size"),
+        ("[console]\nseconds = 'no'\n", ":2:11: ", "takes true or false, without quotes, not a string"),
+        ("[console]\nascii = 0\n", ":2:9: ", "takes true or false, without quotes, not an integer"),
+        ("[console]\ntheme = true\n", ":2:9: ", "takes text in quotes, not a boolean"),
+        ("[console]\ntheme = 'drak'\n", ":2:9: ", "it is one of dark, light, high-contrast, mono"),
+        ("[console]\ntimezone = 'UTC'\n", ":2:1: ", "it belongs under [operator]"),
+        ("[console]\nsecond = true\n", ":2:1: ", "did you mean 'seconds'?"),
         ("[operator]\ntimezone = 'Europe/Istambul'\n", ":2:12: ", "perhaps Europe/Istanbul"),
         ("[operator]\n# é\ntimezone = 'Mars'\n", ":3:12: ", "not an IANA time zone"),
     ] {

@@ -1,6 +1,7 @@
 //! `lifeboat internal`: the program executed again as one of its own processes. No settings, no change of identity.
 
 mod incident;
+mod index;
 mod names;
 
 use super::Exit;
@@ -74,6 +75,8 @@ enum Helper {
         #[arg(long, value_name = "DIR")]
         production: PathBuf,
     },
+    /// Writes an index of all backup sets to its standard output.
+    InventoryIndex(index::Args),
     /// Notes the names of a server's tables.
     RememberNames(names::Args),
     /// The practice cluster's writer.
@@ -110,6 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
             let lines = replay_limits(&programs, restored, production, &environment)?;
             writeln!(std::io::stdout().lock(), "{}", lines.join("\n"))?;
         }
+        Helper::InventoryIndex(args) => return index::run(args),
         Helper::RememberNames(args) => names::run(args)?,
         Helper::RehearsalWriter { directory } => writer::write(directory)?,
         Helper::Incident(helper) => return incident::run(helper),

@@ -45,7 +45,7 @@ pub struct BackupLabel {
 
 /// Which set of its full set's family a label names, in eight bytes: the 14 digits of its own time, then the kind.
 /// An inventory of 200,000 sets keeps over a million of these, so their size counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Member(NonZeroU64);
 
 /// The text is not the label of a backup set.

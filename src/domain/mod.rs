@@ -12,6 +12,7 @@ pub mod event;
 pub mod facts;
 pub mod info;
 pub mod inventory;
+pub mod inventory_index;
 pub mod label;
 pub mod lsn;
 pub mod manifest;

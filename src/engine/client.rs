@@ -1,12 +1,19 @@
-//! The door to runs for everything above: follow a journal, send a request, see to it that a runner lives.
+//! The door to runs for everything above: find and read them, follow a journal, send a request, see to it that a runner
+//! lives. The console goes through no other.
 
-use crate::domain::event::Entry;
+use crate::domain::event::{Entry, RunId};
+use crate::domain::inventory::LastDrills;
+use crate::domain::plan::Plan;
 use crate::domain::run::{IllegalEvent, Run};
 use crate::engine::journal::{Follower, JournalError};
-use crate::engine::runner::{Reply, SOCKET_NOTE};
-use crate::engine::store::{RunFolder, StoreError};
+use crate::engine::paths::{self, PathError};
+use crate::engine::runner::{Reply, SOCKET_NOTE, targets};
+pub use crate::engine::store::RunFolder;
+use crate::engine::store::{Store, StoreError};
 use crate::engine::watch::Watch;
+use crate::engine::{drills, step_process};
 use crate::planning::machine::{Refusal, Request};
+use crate::settings::Settings;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -38,6 +45,12 @@ pub enum ClientError {
     /// The run's folder.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Where the state directory would be is not known.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Nothing ever ran here.
+    #[error("there is no state directory yet, and so no run")]
+    NoState,
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -63,6 +76,48 @@ pub enum ClientError {
     /// The operating system refused something.
     #[error("{0}: {1}")]
     System(&'static str, std::io::Error),
+}
+
+/// The state directory, to look at it; `None` when there is none yet.
+fn existing(settings: &Settings) -> Result<Option<Store>, ClientError> {
+    Ok(Store::existing(&paths::state_directory(settings)?)?)
+}
+
+/// The runs on this host, the newest first. One whose journal is damaged is among them: [`RunFolder::load`] tells.
+///
+/// # Errors
+/// When the state directory can't be read or belongs to somebody else.
+pub fn runs(settings: &Settings) -> Result<Vec<RunFolder>, ClientError> {
+    Ok(existing(settings)?.map_or_else(|| Ok(Vec::new()), |store| store.runs())?)
+}
+
+/// A run of this host.
+///
+/// # Errors
+/// [`ClientError::NoState`], or when there is no such run or its folder is not ours.
+pub fn find(settings: &Settings, run: &RunId) -> Result<RunFolder, ClientError> {
+    Ok(existing(settings)?.ok_or(ClientError::NoState)?.folder(run)?)
+}
+
+/// The file with what a step printed: the step at `position` (from 0), of one attempt (from 1).
+#[must_use]
+pub fn output_path(folder: &RunFolder, position: usize, attempt: u32) -> PathBuf {
+    folder.step_folder(position, attempt).join(step_process::OUTPUT)
+}
+
+/// The last drill of each set on this host. What can't be read tells nothing.
+#[must_use]
+pub fn last_drills(settings: &Settings) -> LastDrills {
+    let finished = existing(settings).ok().flatten().and_then(|store| drills::finished(&store).ok());
+    finished.map(|finished| drills::last(&finished)).unwrap_or_default()
+}
+
+/// The drills that go on and take disk and repository from what `plan` would do.
+///
+/// # Errors
+/// When the state directory can't be read or belongs to somebody else.
+pub fn in_the_way(settings: &Settings, plan: &Plan) -> Result<Vec<RunId>, ClientError> {
+    Ok(existing(settings)?.map(|store| targets::in_the_way(&store, plan)).unwrap_or_default())
 }
 
 /// A run that is being followed.

@@ -18,6 +18,7 @@ pub mod external;
 pub mod facts;
 pub mod ground;
 pub mod identity;
+pub mod inventory_index;
 pub mod journal;
 pub mod kept;
 pub mod leftovers;

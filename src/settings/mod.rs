@@ -29,6 +29,11 @@
 //! [runbooks]
 //! directory = "/etc/lifeboat/runbooks"   # default: the folder `runbooks` beside the settings file
 //!
+//! [console]
+//! theme = "light"                        # default: "dark"; or "high-contrast", "mono". LIFEBOAT_THEME goes before it
+//! seconds = false                        # default: true; without them nothing moves on the screen while nothing happens
+//! ascii = true                           # default: false, but where the terminal has no more than ASCII
+//!
 //! [operator]
 //! timezone = "Europe/Istanbul"           # default: the host's zone
 //! ```
@@ -65,6 +70,8 @@ pub struct Settings {
     pub drill: DrillSettings,
     /// `[runbooks]`
     pub runbooks: RunbookSettings,
+    /// `[console]`
+    pub console: ConsoleSettings,
     /// `[operator]`
     pub operator: OperatorSettings,
 }
@@ -177,6 +184,26 @@ impl DrillDepth {
 pub struct RunbookSettings {
     /// `directory`: a runbook here goes before the shipped one of the same name. Default: none; see [`Settings::runbook_directory`].
     pub directory: Option<PathBuf>,
+}
+
+/// The themes that a console can have. Each is a file in `themes/`.
+pub const THEMES: [&str; 4] = ["dark", "light", "high-contrast", "mono"];
+
+/// `[console]`: how the console looks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleSettings {
+    /// `theme`: one of [`THEMES`]. Default: the first.
+    pub theme: &'static str,
+    /// `seconds`: the clock on the screen has seconds. Without them an idle console sends nothing and sleeps.
+    pub seconds: bool,
+    /// `ascii`: no letter beyond ASCII on the screen, whatever the terminal can show.
+    pub ascii: bool,
+}
+
+impl Default for ConsoleSettings {
+    fn default() -> ConsoleSettings {
+        ConsoleSettings { theme: THEMES[0], seconds: true, ascii: false }
+    }
 }
 
 /// `[operator]`

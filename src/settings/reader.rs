@@ -1,21 +1,25 @@
 //! The parsed file to [`Settings`], noting every mistake on the way.
 
 use crate::domain::text::clean_lines;
-use crate::settings::{DrillDepth, Problem, Settings};
+use crate::settings::{DrillDepth, Problem, Settings, THEMES};
 use chrono_tz::Tz;
 use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// The sections and their keys: the one table behind reading, "did you mean" and the list in messages.
-const KNOWN: [(&str, &[&str]); 6] = [
+const KNOWN: [(&str, &[&str]); 7] = [
     ("pgbackrest", &["binary", "config", "stanza"]),
     ("postgres", &["bin_directory", "owner", "user"]),
     ("state", &["directory", "runtime_directory", "wal_cache"]),
     ("drill", &["directory", "probe_sql", "database", "depth"]),
     ("runbooks", &["directory"]),
+    ("console", &["theme", "seconds", "ascii"]),
     ("operator", &["timezone"]),
 ];
+
+/// The keys that take no text, but true or false.
+const SWITCHES: [(&str, &str); 2] = [("console", "seconds"), ("console", "ascii")];
 
 /// Line and column of a byte offset, both from 1.
 pub(super) fn problem(file: &Path, text: &str, offset: usize, what: impl Into<String>) -> Problem {
@@ -62,6 +66,17 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, section: &str, key: &str, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
+        if SWITCHES.contains(&(section, key)) {
+            match value.get_ref() {
+                DeValue::Boolean(on) => switch(key, *on, settings),
+                other => {
+                    let kind = article(other.type_str());
+                    let what = format!("[{section}] {key} takes true or false, without quotes, not {kind}");
+                    self.note(value.span().start, what);
+                }
+            }
+            return;
+        }
         let Some(text) = value.get_ref().as_str() else {
             let kind = value.get_ref().type_str();
             self.note(value.span().start, format!("[{section}] {key} takes text in quotes, not {}", article(kind)));
@@ -96,10 +111,18 @@ impl Reader<'_> {
             ("drill", "database") => settings.drill.database = text.to_owned(),
             ("drill", "depth") => settings.drill.depth = depth(text)?,
             ("runbooks", "directory") => settings.runbooks.directory = Some(path()),
+            ("console", "theme") => settings.console.theme = theme(text)?,
             ("operator", "timezone") => settings.operator.timezone = Some(timezone(text)?),
             _ => return Err("this version can't read it".to_owned()),
         }
         Ok(())
+    }
+}
+
+fn switch(key: &str, on: bool, settings: &mut Settings) {
+    match key {
+        "seconds" => settings.console.seconds = on,
+        _ => settings.console.ascii = on,
     }
 }
 
@@ -125,6 +148,11 @@ fn depth(text: &str) -> Result<DrillDepth, String> {
     let words: Vec<&str> = DrillDepth::ALL.iter().map(|depth| depth.word()).collect();
     let found = DrillDepth::ALL.into_iter().find(|depth| depth.word() == text);
     found.ok_or_else(|| format!("'{text}' is not a depth; it is one of {}", words.join(", ")))
+}
+
+fn theme(text: &str) -> Result<&'static str, String> {
+    let found = THEMES.into_iter().find(|name| *name == text);
+    found.ok_or_else(|| format!("'{text}' is no theme; it is one of {}", THEMES.join(", ")))
 }
 
 fn timezone(text: &str) -> Result<Tz, String> {

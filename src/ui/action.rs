@@ -41,8 +41,12 @@ pub enum Paged {
 /// Something to do outside.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Ask pgBackRest for the inventory.
-    Look,
+    /// Ask pgBackRest for the inventory, with this stanza whole, else with the first.
+    Look(Option<String>),
+    /// Read a stanza of the inventory that was told last.
+    ReadStanza(String),
+    /// Read the last drill of each set.
+    LoadDrills,
     /// Ask how far the archive of a stanza goes.
     Survey(String),
     /// Ask for a set's databases and tablespaces.

@@ -11,6 +11,7 @@ use crate::ui::times::Zone;
 use crate::ui::update;
 use crate::ui::view;
 use crate::ui::worker::{Post, Worker};
+use chrono::{DateTime, FixedOffset};
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event as keys;
 use ratatui::layout::Rect;
@@ -24,6 +25,10 @@ use std::time::{Duration, Instant};
 const THEME: &str = "LIFEBOAT_THEME";
 /// Set by `lifeboat rehearse`: the practice cluster's directory.
 const PRACTICE: &str = "LIFEBOAT_PRACTICE";
+/// Between two pictures that no key asked for: what moves by itself is seen well enough so, and costs a slow link little.
+const BETWEEN_PICTURES: Duration = Duration::from_millis(250);
+/// What follows a key so soon is its answer, and is shown at once.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Keys that were typed ahead are read away for at most this long.
 const DROP_AT_MOST: Duration = Duration::from_secs(2);
 
@@ -58,7 +63,10 @@ pub fn open(wishes: Wishes) -> io::Result<()> {
     let practice = Rehearsal::of_settings(wishes.settings.file.as_deref());
     model.rehearsal.directory = practice.map(|practice| practice.layout.directory);
     let first = model.rehearsal.directory.is_some().then_some(Action::LoadRehearsal);
-    let mut console = Console { model, worker, inbox, bell, started };
+    if let Some(kept) = worker.kept() {
+        update::update(&mut model, Event::Reply(Box::new(kept)));
+    }
+    let mut console = Console { model, worker, inbox, bell, started, pace: Pace::default() };
     console.draw(&mut screen)?;
     for action in update::begin().into_iter().chain(first) {
         console.act(action, &mut screen)?;
@@ -81,9 +89,10 @@ fn setup(wishes: &Wishes) -> Setup {
         stanza: settings.pgbackrest.stanza.clone(),
         zone: settings.operator.timezone.map_or(Zone::Host, Zone::Named),
         server_zone: Zone::Host,
-        ascii: wishes.ascii,
+        seconds: settings.console.seconds,
+        ascii: wishes.ascii || settings.console.ascii,
         depth: terminal::depth(),
-        theme: std::env::var(THEME).unwrap_or_default(),
+        theme: std::env::var(THEME).unwrap_or_else(|_| settings.console.theme.to_owned()),
         practice: std::env::var(PRACTICE).ok().map(|directory| crate::domain::text::clean(&directory)),
     }
 }
@@ -96,27 +105,56 @@ struct Console {
     /// Something is in it.
     bell: OwnedFd,
     started: Instant,
+    pace: Pace,
+}
+
+/// When a picture is made.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace {
+    /// Something came since the last one.
+    is_due: bool,
+    last_picture: Option<Instant>,
+    last_key: Option<Instant>,
+}
+
+impl Pace {
+    /// How long until the next picture; `None` where nothing came that could change it.
+    fn left(&self, now: Instant) -> Option<Duration> {
+        let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        let is_answer = since(self.last_key).is_some_and(|since| since < ANSWERS_WITHIN);
+        let rest = since(self.last_picture).map_or(Duration::ZERO, |since| BETWEEN_PICTURES.saturating_sub(since));
+        self.is_due.then_some(if is_answer { Duration::ZERO } else { rest })
+    }
+}
+
+/// How long until a clock changes that goes by so many seconds.
+fn until_tick(now: DateTime<FixedOffset>, every_seconds: i64) -> Duration {
+    let every = Duration::from_secs(every_seconds.max(1).unsigned_abs());
+    let into = u64::try_from(now.timestamp().rem_euclid(every_seconds.max(1))).unwrap_or(0);
+    let nanoseconds = u64::from(now.timestamp_subsec_nanos().min(999_999_999));
+    every.saturating_sub(Duration::from_secs(into) + Duration::from_nanos(nanoseconds))
 }
 
 impl Console {
     fn run(&mut self, screen: &mut Screen) -> io::Result<()> {
         while !self.model.is_over {
             self.sleep()?;
-            self.take_all(screen)?;
-            self.draw(screen)?;
+            self.pace.is_due |= self.take_all(screen)?;
+            if self.pace.left(Instant::now()) == Some(Duration::ZERO) {
+                self.draw(screen)?;
+            }
         }
         Ok(())
     }
 
-    /// Until a key, an answer, a signal, or the next second.
+    /// Until a key, an answer, a signal, a picture that is due, or the time on the screen changes.
     fn sleep(&self) -> io::Result<()> {
         if keys::poll(Duration::ZERO)? {
             return Ok(());
         }
-        // The clock on the screen has seconds: it is drawn when they change.
-        let now = clock::now();
-        let left = 1_000_000_000 - u64::from(now.timestamp_subsec_nanos().min(999_999_999));
-        let left = Timespec::try_from(Duration::from_nanos(left)).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        let tick = until_tick(clock::now(), self.model.ticks_every());
+        let left = self.pace.left(Instant::now()).map_or(tick, |left| left.min(tick));
+        let left = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         let stdin = io::stdin();
         let mut wanted = [PollFd::new(&stdin, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
         match poll(&mut wanted, Some(&left)) {
@@ -127,13 +165,15 @@ impl Console {
         if gone { Err(io::Error::other("the terminal has gone; runs go on without it")) } else { Ok(()) }
     }
 
-    /// All that has come, in one go: a picture is made once.
-    fn take_all(&mut self, screen: &mut Screen) -> io::Result<()> {
+    /// All that has come, in one go: a picture is made once, and none where nothing came.
+    fn take_all(&mut self, screen: &mut Screen) -> io::Result<bool> {
+        let mut any = false;
         let mut byte = [0; 64];
         while rustix::io::read(&self.bell, &mut byte).is_ok_and(|count| count > 0) {}
         // Keys that were there at once have one time, however long it takes to go through them.
         let at = self.started.elapsed();
         while keys::poll(Duration::ZERO)? {
+            self.pace.last_key = Some(Instant::now());
             let event = match keys::read()? {
                 keys::Event::Key(key) => Event::Key(key, at),
                 keys::Event::Paste(text) => Event::Paste(text),
@@ -141,15 +181,18 @@ impl Console {
                 _ => continue,
             };
             self.take(event, screen)?;
+            any = true;
         }
         while let Ok(event) = self.inbox.try_recv() {
             self.take(event, screen)?;
+            any = true;
         }
         let now = clock::now();
         if now.timestamp() != self.model.now.timestamp() {
             self.take(Event::Tick(now), screen)?;
+            any = true;
         }
-        Ok(())
+        Ok(any)
     }
 
     fn take(&mut self, event: Event, screen: &mut Screen) -> io::Result<()> {
@@ -200,6 +243,7 @@ impl Console {
         let (columns, rows) = self.model.size;
         let mut picture = Buffer::empty(Rect::new(0, 0, columns, rows));
         view::view(&self.model, &mut picture);
+        self.pace = Pace { is_due: false, last_picture: Some(Instant::now()), ..self.pace };
         screen.show(picture).map(|_| ())
     }
 }
@@ -212,4 +256,34 @@ fn drop_typed() -> io::Result<()> {
         keys::read()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_made_when_something_came_and_at_once_after_a_key() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let ago = |milliseconds| now.checked_sub(Duration::from_millis(milliseconds));
+        let mut pace = Pace { is_due: false, last_picture: ago(5_000), last_key: ago(5) };
+        assert_eq!(pace.left(now), None, "nothing came");
+        pace.is_due = true;
+        assert_eq!(pace.left(now), Some(Duration::ZERO));
+        pace.last_picture = ago(10);
+        assert_eq!(pace.left(now), Some(Duration::ZERO), "the answer to a key");
+        pace.last_key = ago(3_000);
+        assert_eq!(pace.left(now), Some(BETWEEN_PICTURES - Duration::from_millis(10)), "what moves by itself");
+        pace = Pace { is_due: true, ..Pace::default() };
+        assert_eq!(pace.left(now), Some(Duration::ZERO), "the first one");
+    }
+
+    #[test]
+    fn the_next_tick_is_where_the_clock_on_the_screen_changes() {
+        let at = |text: &str| text.parse::<DateTime<FixedOffset>>().unwrap_or_default();
+        let milliseconds = |text, every| until_tick(at(text), every).as_millis();
+        assert_eq!(milliseconds("2026-11-22T09:40:00.250Z", 1), 750);
+        assert_eq!(milliseconds("2026-11-22T09:40:59.250Z", 60), 750);
+        assert_eq!(milliseconds("2026-11-22T09:40:00Z", 60), 60_000);
+    }
 }

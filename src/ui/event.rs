@@ -1,7 +1,7 @@
 //! Everything that comes in: keys, sizes, the clock, and the answers to what went out. One inbox, one order.
 
 use crate::domain::event::RunId;
-use crate::domain::inventory::{BackupSet, Inventory, LastDrills, SetKey};
+use crate::domain::inventory::{BackupSet, Known, LastDrills, SetKey, Stanza};
 use crate::domain::progress::Progress;
 use crate::domain::run::Run;
 use crate::engine::accident::{Progress as WalProgress, Reach};
@@ -13,9 +13,10 @@ use crate::planning::accident::Answer;
 use crate::planning::machine::Request;
 use crate::planning::runbook::Runbook;
 use crate::ui::action::OutputKey;
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Utc};
 use ratatui::crossterm::event::KeyEvent;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Something that happened.
@@ -39,7 +40,13 @@ pub enum Event {
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// The inventory, with the last drill of each set.
-    Inventory(Result<Inventory, String>, LastDrills),
+    Inventory(Result<Known, String>, LastDrills),
+    /// The inventory that was found last, kept on the disk.
+    Kept(Box<Known>),
+    /// A stanza, by its name, of the inventory that was read at this time.
+    Stanza(String, DateTime<Utc>, Result<Arc<Stanza>, String>),
+    /// The last drill of each set.
+    Drills(LastDrills),
     /// How far the archive of a stanza goes.
     Ground(String, Ground),
     /// A set's details.

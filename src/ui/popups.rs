@@ -111,7 +111,12 @@ fn picker(
     if shown.is_empty() {
         widgets::lines(buffer, list, &[paint.line(Role::Faint, "nothing fits")]);
     }
-    let longest = shown.iter().map(|item| paint.letters(&item.about).chars().count()).max().unwrap_or(0).min(width / 2);
+    // There may be thousands, and nearly all of them are plain.
+    let length = |text: &str| {
+        let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if is_plain { text.len() } else { paint.letters(text).chars().count() }
+    };
+    let longest = shown.iter().map(|item| length(&item.about)).max().unwrap_or(0).min(width / 2);
     widgets::list(buffer, list, paint, shown.len(), Some(cursor), |index| {
         let item = shown[index];
         let label = pad(&paint.letters(&item.label), width.saturating_sub(longest + 3));

@@ -36,6 +36,22 @@ pub enum Role {
     Key,
 }
 
+impl Role {
+    /// All of them, in their order.
+    pub const ALL: [Role; 10] = [
+        Role::Text,
+        Role::Faint,
+        Role::Title,
+        Role::Accent,
+        Role::Selected,
+        Role::Good,
+        Role::Warning,
+        Role::Bad,
+        Role::Border,
+        Role::Key,
+    ];
+}
+
 /// How many colours the terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -108,11 +124,13 @@ struct File {
     key: Paint,
 }
 
-/// A theme for a terminal.
+/// A theme for a terminal, its looks worked out: they are asked for with every piece of text that is drawn.
 #[derive(Debug, Clone)]
 pub struct Theme {
-    file: File,
+    name: String,
     depth: Depth,
+    /// In the order of [`Role::ALL`].
+    styles: [Style; Role::ALL.len()],
 }
 
 impl Theme {
@@ -129,13 +147,14 @@ impl Theme {
         let mut files = SHIPPED.iter().filter_map(|text| parse(text).ok());
         let first = files.next();
         let file = first.iter().cloned().chain(files).find(|file| file.name == name).or(first);
-        Theme { file: file.unwrap_or_else(File::plain), depth }
+        let file = file.unwrap_or_else(File::plain);
+        Theme { styles: Role::ALL.map(|role| file.paint(role).style(depth)), name: file.name, depth }
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.file.name
+        &self.name
     }
 
     /// The same name with other colours to use.
@@ -147,49 +166,56 @@ impl Theme {
     /// How a piece of text looks.
     #[must_use]
     pub fn style(&self, role: Role) -> Style {
-        let paint = match role {
-            Role::Text => &self.file.text,
-            Role::Faint => &self.file.faint,
-            Role::Title => &self.file.title,
-            Role::Accent => &self.file.accent,
-            Role::Selected => &self.file.selected,
-            Role::Good => &self.file.good,
-            Role::Warning => &self.file.warning,
-            Role::Bad => &self.file.bad,
-            Role::Border => &self.file.border,
-            Role::Key => &self.file.key,
-        };
+        self.styles[role as usize]
+    }
+}
+
+impl Paint {
+    fn style(&self, depth: Depth) -> Style {
         let mut style = Style::new();
-        if let Some(colour) = self.fitting(paint.colour, paint.basic) {
+        if let Some(colour) = fitting(self.colour, self.basic, depth) {
             style = style.fg(colour);
         }
-        if let Some(colour) = self.fitting(paint.background, paint.basic_background) {
+        if let Some(colour) = fitting(self.background, self.basic_background, depth) {
             style = style.bg(colour);
         }
-        for (on, modifier) in [
-            (paint.bold, Modifier::BOLD),
-            (paint.underlined, Modifier::UNDERLINED),
-            (paint.reversed, Modifier::REVERSED),
-        ] {
+        for (on, modifier) in
+            [(self.bold, Modifier::BOLD), (self.underlined, Modifier::UNDERLINED), (self.reversed, Modifier::REVERSED)]
+        {
             if on {
                 style = style.add_modifier(modifier);
             }
         }
         style
     }
+}
 
-    fn fitting(&self, full: Option<Hue>, basic: Option<Hue>) -> Option<Color> {
-        let (full, basic) = (full.map(|hue| hue.0), basic.map(|hue| hue.0));
-        match self.depth {
-            Depth::None => None,
-            Depth::Sixteen => basic,
-            Depth::Palette => full.map(nearest),
-            Depth::True => full,
-        }
+fn fitting(full: Option<Hue>, basic: Option<Hue>, depth: Depth) -> Option<Color> {
+    let (full, basic) = (full.map(|hue| hue.0), basic.map(|hue| hue.0));
+    match depth {
+        Depth::None => None,
+        Depth::Sixteen => basic,
+        Depth::Palette => full.map(nearest),
+        Depth::True => full,
     }
 }
 
 impl File {
+    fn paint(&self, role: Role) -> &Paint {
+        match role {
+            Role::Text => &self.text,
+            Role::Faint => &self.faint,
+            Role::Title => &self.title,
+            Role::Accent => &self.accent,
+            Role::Selected => &self.selected,
+            Role::Good => &self.good,
+            Role::Warning => &self.warning,
+            Role::Bad => &self.bad,
+            Role::Border => &self.border,
+            Role::Key => &self.key,
+        }
+    }
+
     /// Nothing but the terminal's own.
     fn plain() -> File {
         let none = Paint::default;
@@ -238,7 +264,8 @@ mod tests {
         for text in SHIPPED {
             parse(text).unwrap();
         }
-        assert_eq!(Theme::names(), ["dark", "light", "high-contrast", "mono"]);
+        assert_eq!(Theme::names(), crate::settings::THEMES);
+        assert!(Role::ALL.iter().enumerate().all(|(place, role)| *role as usize == place));
         assert_eq!(Theme::named("light", Depth::True).name(), "light");
         assert_eq!(Theme::named("no such", Depth::True).name(), "dark");
         assert_eq!(Theme::named("light", Depth::None).name(), "mono");

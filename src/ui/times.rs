@@ -36,6 +36,14 @@ impl Zone {
         if is_utc(&local) { utc } else { format!("{utc}  {} {}", local.format("%H:%M:%S"), offset(&local)) }
     }
 
+    /// The same without seconds.
+    #[must_use]
+    pub fn minutes(self, at: DateTime<Utc>) -> String {
+        let local = self.local(at);
+        let utc = at.format("%H:%MZ").to_string();
+        if is_utc(&local) { utc } else { format!("{utc}  {} {}", local.format("%H:%M"), offset(&local)) }
+    }
+
     /// `2026-11-22 23:13:00Z (02:13:00 +03)`, with the day where it is another one there.
     #[must_use]
     pub fn both(self, at: DateTime<Utc>) -> String {
@@ -103,6 +111,7 @@ mod tests {
         assert_eq!(istanbul.both(at("2026-11-22T08:38:31Z")), "2026-11-22 08:38:31Z (11:38:31 +03)");
         assert_eq!(istanbul.both(at("2026-11-22T23:13:00Z")), "2026-11-22 23:13:00Z (11-23 02:13:00 +03)");
         assert_eq!(istanbul.clock(at("2026-11-22T23:13:00Z")), "23:13:00Z  02:13:00 +03");
+        assert_eq!(istanbul.minutes(at("2026-11-22T23:13:59Z")), "23:13Z  02:13 +03");
         assert_eq!(Zone::Named(chrono_tz::UTC).both(at("2026-11-22T23:13:00Z")), "2026-11-22 23:13:00Z");
         assert_eq!(Zone::Named(chrono_tz::Asia::Kolkata).offset(at("2026-11-22T23:13:00Z")), "+05:30");
         assert_eq!(Zone::Named(chrono_tz::America::New_York).offset(at("2026-11-22T23:13:00Z")), "-05");

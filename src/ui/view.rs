@@ -42,12 +42,14 @@ fn too_small(paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
 }
 
 fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
-    let clock = model.setup.zone.clock(model.utc());
+    let zone = model.setup.zone;
+    let clock = if model.setup.seconds { zone.clock(model.utc()) } else { zone.minutes(model.utc()) };
     let mut about = vec![model.setup.host.clone()];
-    if let Some(stanza) = model.inventory.current_stanza() {
+    if let Some(stanza) = model.inventory.selected() {
         let only = model.inventory.repository.map(|key| format!(" {}", key.name())).unwrap_or_default();
         about.push(format!("{}{only}", stanza.name));
-        let databases = stanza.repositories.iter().filter_map(|repository| repository.current_database());
+        let repositories = stanza.whole.iter().flat_map(|whole| &whole.repositories);
+        let databases = repositories.filter_map(|repository| repository.current_database());
         about.extend(databases.map(|database| format!("PostgreSQL {}", database.version)).next());
     }
     about.extend(model.inventory.found.as_ref().map(|found| format!("pgBackRest {}", found.pgbackrest)));

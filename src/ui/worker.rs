@@ -7,9 +7,9 @@ mod read;
 
 use crate::domain::event::RunId;
 use crate::engine::accident::Cancel;
-use crate::engine::client;
+use crate::engine::client::{self, RunFolder};
+use crate::engine::inventory_index::{self, IndexFile};
 use crate::engine::seat::{self, Driver, Seat};
-use crate::engine::store::RunFolder;
 use crate::engine::{clock, desk, paths};
 use crate::planning::accident::Question;
 use crate::planning::machine::Request;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A person sees no more than this many steps of a bar.
@@ -56,6 +56,8 @@ impl Post {
 pub struct Worker {
     settings: Arc<Settings>,
     post: Post,
+    /// The inventory that was told last.
+    index: Index,
     /// The seats of the runs that this console drives.
     seats: Seats,
     /// Set when the run that is followed is to be left.
@@ -68,14 +70,38 @@ impl Worker {
     /// With these settings; answers go there.
     #[must_use]
     pub fn new(settings: Settings, post: Post) -> Worker {
-        Worker { settings: Arc::new(settings), post, seats: Seats::default(), leave: None, leave_accident: None }
+        Worker {
+            settings: Arc::new(settings),
+            post,
+            index: Index::default(),
+            seats: Seats::default(),
+            leave: None,
+            leave_accident: None,
+        }
+    }
+
+    /// The inventory that was found last, if one is kept. It is read at once, for the first picture.
+    #[must_use]
+    pub fn kept(&self) -> Option<Reply> {
+        let kept = inventory_index::kept(&self.settings)?;
+        let known = kept.known(self.settings.pgbackrest.stanza.as_deref()).ok()?;
+        put(&self.index, kept);
+        Some(Reply::Kept(Box::new(known)))
     }
 
     /// Does what takes time in a thread of its own. What is left over is the terminal's to do.
     #[must_use]
     pub fn take(&mut self, action: Action) -> Option<Action> {
         match action {
-            Action::Look => self.ask(read::inventory),
+            Action::Look(stanza) => {
+                let index = Arc::clone(&self.index);
+                self.ask(move |settings| read::inventory(settings, &index, stanza.as_deref()));
+            }
+            Action::ReadStanza(name) => {
+                let index = Arc::clone(&self.index);
+                self.ask(move |_| read::stanza(&index, name));
+            }
+            Action::LoadDrills => self.ask(|settings| Reply::Drills(client::last_drills(settings))),
             Action::Survey(stanza) => self.ask(move |settings| read::ground(settings, &stanza)),
             Action::Detail(key) => self.ask(move |settings| read::detail(settings, key)),
             Action::FindAccident { ticket, stanza, question } => self.find_accident(ticket, stanza, question),
@@ -197,16 +223,21 @@ impl Worker {
     }
 }
 
+/// The index of the inventory that was told last; its stanzas are read from it.
+type Index = Arc<Mutex<Option<Arc<IndexFile>>>>;
+
+fn put(index: &Index, file: IndexFile) {
+    *index.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(file));
+}
+
 /// A run's folder.
 fn folder(settings: &Settings, id: &RunId) -> Result<RunFolder, String> {
-    let store = desk::existing_store(settings).map_err(|error| error.to_string())?;
-    let store = store.ok_or_else(|| "there is no state directory yet, and so no run".to_owned())?;
-    store.folder(id).map_err(|error| error.to_string())
+    client::find(settings, id).map_err(|error| error.to_string())
 }
 
 fn output_path(settings: &Settings, key: &OutputKey) -> Result<PathBuf, String> {
     let folder = folder(settings, &key.run)?;
-    Ok(folder.step_folder(key.position, key.attempt).join(crate::engine::step_process::OUTPUT))
+    Ok(client::output_path(&folder, key.position, key.attempt))
 }
 
 /// The runs that this console drives.

@@ -46,9 +46,9 @@ fn answer(model: &mut Model, number: u8) -> Vec<Action> {
     let ticket = model.plan.ticket;
     let key = OutputKey { run: id(), position: 2, attempt: 1 };
     let told = match number {
-        0 => Reply::Inventory(Ok(inventory("05")), LastDrills::new()),
-        1 => Reply::Inventory(Ok(many(3)), LastDrills::new()),
-        2 => Reply::Inventory(Ok(inventory("17")), LastDrills::new()),
+        0 => Reply::Inventory(Ok(inventory("05").into()), LastDrills::new()),
+        1 => Reply::Inventory(Ok(many(3).into()), LastDrills::new()),
+        2 => Reply::Inventory(Ok(inventory("17").into()), LastDrills::new()),
         3 => Reply::Inventory(Err("no".into()), LastDrills::new()),
         4 => Reply::Ground("main".into(), ground()),
         5 => Reply::Runbooks(Ok(runbooks())),

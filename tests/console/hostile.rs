@@ -84,7 +84,7 @@ fn names_and_messages() {
             inventory.stanzas[0].name = hostile();
             inventory.stanzas[0].repositories[0].status.message = hostile();
             inventory.stanzas[0].repositories[0].cipher = hostile().into();
-            reply(&mut model, Reply::Inventory(Ok(inventory), LastDrills::new()));
+            reply(&mut model, Reply::Inventory(Ok(inventory.into()), LastDrills::new()));
             assert_harmless(&model, "inventory");
             press(&mut model, &["Home"]);
             assert_harmless(&model, "repository");

@@ -12,6 +12,7 @@ mod anything;
 mod deciding;
 mod gates;
 mod hostile;
+mod kept;
 mod keys;
 mod movement;
 mod pages;

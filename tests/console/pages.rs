@@ -84,7 +84,7 @@ fn one_stanza() {
 fn two_repositories_one_failing() {
     pictures("inventory_two", |size, depth| {
         let mut model = filled(size, depth);
-        reply(&mut model, Reply::Inventory(Ok(inventory("12")), LastDrills::new()));
+        reply(&mut model, Reply::Inventory(Ok(inventory("12").into()), LastDrills::new()));
         model
     });
 }
@@ -93,7 +93,7 @@ fn two_repositories_one_failing() {
 fn a_thousand_stanzas_and_their_switch() {
     pictures("switch", |size, depth| {
         let mut model = filled(size, depth);
-        reply(&mut model, Reply::Inventory(Ok(many(1000)), LastDrills::new()));
+        reply(&mut model, Reply::Inventory(Ok(many(1000).into()), LastDrills::new()));
         press(&mut model, &["s", "0", "7", "7"]);
         model
     });

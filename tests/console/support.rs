@@ -53,6 +53,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         stanza: None,
         zone: Zone::Named(chrono_tz::Europe::Istanbul),
         server_zone: Zone::Named(chrono_tz::UTC),
+        seconds: true,
         ascii: depth == Depth::None,
         depth,
         theme: "dark".into(),
@@ -64,7 +65,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
 /// A console with backups, runbooks and runs in it.
 pub(crate) fn filled(size: (u16, u16), depth: Depth) -> Model {
     let mut model = opened(size, depth);
-    reply(&mut model, Reply::Inventory(Ok(inventory("05")), drills()));
+    reply(&mut model, Reply::Inventory(Ok(inventory("05").into()), drills()));
     reply(&mut model, Reply::Ground("main".into(), ground()));
     reply(&mut model, Reply::Runbooks(Ok(runbooks())));
     reply(&mut model, Reply::Runs(Ok(vec![ended_card()])));

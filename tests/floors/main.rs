@@ -46,6 +46,39 @@ fn no_floor_looks_up_and_no_room_stands_in_a_circle() {
     assert!(list.is_empty(), "\n{}", list.join("\n"));
 }
 
+/// What lies behind the door that `engine::client` is.
+const BEHIND_THE_CLIENT: [&str; 4] = ["store", "journal", "runner", "step_process"];
+
+/// Paths in a file of the console that go past the client.
+fn past_the_client(text: &str) -> Vec<String> {
+    let paths = source::read(text).paths.into_iter().map(|written| written.segments);
+    let goes_past = |path: &Vec<String>| {
+        let room = path.iter().skip_while(|part| *part != "engine").nth(1);
+        room.is_some_and(|room| BEHIND_THE_CLIENT.contains(&room.as_str()))
+    };
+    paths.filter(goes_past).map(|path| path.join("::")).collect()
+}
+
+#[test]
+fn the_console_reads_runs_through_the_client_alone() {
+    let files = sources();
+    let console = files.iter().filter(|(path, _)| path.starts_with("ui"));
+    let found: Vec<String> = console
+        .flat_map(|(path, text)| past_the_client(text).into_iter().map(move |way| format!("{}: {way}", path.display())))
+        .collect();
+    assert!(found.is_empty(), "engine::client is the door to runs:\n{}", found.join("\n"));
+    let uses_it = |(_, text): &(PathBuf, String)| text.contains("engine::client");
+    assert!(files.iter().filter(|(path, _)| path.starts_with("ui")).any(uses_it));
+    for text in [
+        "use crate::engine::store::RunFolder;",
+        "use crate::engine::{desk, journal::Follower};",
+        "fn f() { crate::engine::step_process::OUTPUT; }",
+    ] {
+        assert_eq!(past_the_client(text).len(), 1, "{text}");
+    }
+    assert!(past_the_client("use crate::engine::{client, desk};").is_empty());
+}
+
 #[test]
 fn main_is_thin() {
     let (_, main) = sources().into_iter().find(|(path, _)| path == Path::new("main.rs")).unwrap();

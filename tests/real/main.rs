@@ -26,6 +26,7 @@ mod in_place_undo;
 mod incident_checks;
 mod incident_driver;
 mod incident_helpers;
+mod kept;
 mod kills_abort;
 mod kills_clients;
 mod kills_disk;

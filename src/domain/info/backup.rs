@@ -6,11 +6,12 @@ use crate::domain::lsn::Lsn;
 use crate::domain::version::PgBackRestVersion;
 use crate::domain::wal::{TimelineId, WalSegment};
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The WAL segments from the start of a backup to its end: without all of them it can't become consistent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WalRange {
     /// The segment in which the backup began.
     pub start: WalSegment,
@@ -19,7 +20,7 @@ pub struct WalRange {
 }
 
 /// The positions between which a backup was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LsnRange {
     /// Where the backup began.
     pub start: Lsn,
@@ -28,7 +29,7 @@ pub struct LsnRange {
 }
 
 /// What block incremental backups need beside their files (2.46 on).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockMaps {
     /// All block maps needed for a restore.
     pub size: Option<Bytes>,
@@ -81,7 +82,7 @@ pub struct SetDetail {
 /// A backup set, as one repository holds it.
 ///
 /// Two repositories may hold different sets under the same label: a set is named by stanza, repository and label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BackupSet {
     pub(in crate::domain::info) label: BackupLabel,
     pub(in crate::domain::info) prior: Option<Member>,
@@ -119,7 +120,7 @@ pub struct UnreadableSet {
 }
 
 /// `Option<u64>` in eight bytes; no size reaches `u64::MAX`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain::info) struct OptionalBytes(u64);
 
 impl OptionalBytes {
@@ -154,9 +155,11 @@ impl Remarks {
 }
 
 /// What most sets don't have.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::domain::info) struct Rare {
     pub(in crate::domain::info) blocks: Option<BlockMaps>,
+    /// Asked for one set at a time: never among those that are listed, and so in no index.
+    #[serde(skip)]
     pub(in crate::domain::info) detail: Option<SetDetail>,
     /// pgBackRest never writes these two; they are kept so that damage is seen as damage.
     pub(in crate::domain::info) foreign_prior: Option<BackupLabel>,

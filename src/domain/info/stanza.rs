@@ -7,12 +7,12 @@ use crate::domain::info::scalar::Text;
 use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey, SystemId};
 use crate::domain::text::{clean, clean_lines};
 use crate::domain::wal::WalSegment;
-use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What pgBackRest says of a stanza or of one of its repositories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusCode {
     /// 0: there is at least one set, of whichever database.
     Ok,
@@ -69,7 +69,7 @@ impl StatusCode {
 }
 
 /// A status with pgBackRest's own words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The code.
     pub code: StatusCode,
@@ -78,7 +78,7 @@ pub struct Status {
 }
 
 /// How far a command has got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// All there is to do.
     pub size: Bytes,
@@ -87,7 +87,7 @@ pub struct Progress {
 }
 
 /// A lock of pgBackRest on this host; locks on other hosts are not seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lock {
     /// Somebody holds it. A backup lock is held by an expire, too.
     pub held: bool,
@@ -98,7 +98,7 @@ pub struct Lock {
 }
 
 /// The locks of a stanza.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Locks {
     /// A backup, or an expire.
     pub backup: Lock,
@@ -171,12 +171,6 @@ fn key(key: Option<u32>) -> RepositoryKey {
     RepositoryKey(key.unwrap_or(1))
 }
 
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
-        RawStatus::deserialize(deserializer).map(|raw| raw.split().0)
-    }
-}
-
 #[derive(Deserialize)]
 struct RawStatus<'a> {
     code: i64,
@@ -235,7 +229,8 @@ struct RawRepository<'a> {
     #[serde(borrow)]
     cipher: Option<Text<'a>>,
     key: Option<u32>,
-    status: Option<Status>,
+    #[serde(borrow)]
+    status: Option<RawStatus<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -287,7 +282,7 @@ impl<'de> Deserialize<'de> for InfoStanza {
             let repository = |raw: RawRepository<'_>| InfoRepository {
                 key: key(raw.key),
                 cipher: text(raw.cipher),
-                status: raw.status.unwrap_or_else(|| status.clone()),
+                status: raw.status.map_or_else(|| status.clone(), |raw| raw.split().0),
             };
             list.into_iter().map(repository).collect()
         });

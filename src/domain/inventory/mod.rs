@@ -5,6 +5,7 @@
 
 mod build;
 pub mod chain;
+pub mod known;
 
 pub use crate::domain::info::backup::{
     BackupSet, BlockMaps, DatabaseRef, Link, LsnRange, SetDetail, Tablespace, WalRange,
@@ -12,10 +13,12 @@ pub use crate::domain::info::backup::{
 pub use crate::domain::info::stanza::{Lock, Locks, Progress, Status, StatusCode};
 pub use crate::domain::info::units::{Bytes, DatabaseId, RepositoryKey, SystemId};
 pub use crate::domain::inventory::chain::{Chain, Family};
+pub use crate::domain::inventory::known::{Known, KnownRepository, KnownStanza};
 
 use crate::domain::label::BackupLabel;
 use crate::domain::wal::WalSegment;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// All that `pgbackrest info` told at one moment.
@@ -32,7 +35,7 @@ pub struct Inventory {
 }
 
 /// A database cluster and its backups in all repositories.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stanza {
     /// Its name, cleaned. [`Stanza::is_nameless`] tells where a failure hides all names.
     pub name: String,
@@ -47,7 +50,7 @@ pub struct Stanza {
 }
 
 /// A stanza's part of one repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repository {
     /// Its number.
     pub key: RepositoryKey,
@@ -66,7 +69,7 @@ pub struct Repository {
 }
 
 /// An entry of a repository's database history.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// Its number in this repository.
     pub id: DatabaseId,
@@ -77,7 +80,7 @@ pub struct Database {
 }
 
 /// The archived WAL of one database.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Archive {
     /// The database.
     pub database: DatabaseId,
@@ -130,6 +133,9 @@ impl Inventory {
 }
 
 impl Stanza {
+    /// What pgBackRest calls a stanza that it can't name.
+    const NAMELESS: &str = "[invalid]";
+
     /// Its part of the repository with this key.
     #[must_use]
     pub fn repository(&self, key: RepositoryKey) -> Option<&Repository> {
@@ -139,7 +145,7 @@ impl Stanza {
     /// Whether this is no stanza at all, but a repository's failure that hides the names of all stanzas.
     #[must_use]
     pub fn is_nameless(&self) -> bool {
-        self.name == "[invalid]"
+        self.name == Stanza::NAMELESS
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is known of the backups, and the rows of the selected stanza.
 
-use crate::domain::inventory::{BackupSet, Inventory, LastDrills, Repository, RepositoryKey, SetKey, Stanza};
+use crate::domain::inventory::{BackupSet, Known, KnownStanza, LastDrills, Repository, RepositoryKey, SetKey, Stanza};
 use crate::engine::ground::Ground;
 use crate::ui::model::{Cursor, contains};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A row of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,12 @@ pub enum Row {
 /// The inventory.
 #[derive(Debug, Clone, Default)]
 pub struct InventoryState {
-    /// What was told last.
-    pub found: Option<Inventory>,
-    /// The last drill of each set.
-    pub drills: LastDrills,
+    /// What was told last, the selected stanza whole.
+    pub found: Option<Known>,
+    /// It was kept from an earlier look: nothing was told since the console opened.
+    pub is_kept: bool,
+    /// The last drill of each set; `None` before the runs were read.
+    pub drills: Option<LastDrills>,
     /// Why the last look told nothing.
     pub problem: Option<String>,
     /// A look is under way.
@@ -51,17 +54,29 @@ pub struct InventoryState {
 }
 
 impl InventoryState {
-    /// The selected stanza.
+    /// The selected stanza in short.
     #[must_use]
-    pub fn current_stanza(&self) -> Option<&Stanza> {
+    pub fn selected(&self) -> Option<&KnownStanza> {
         let found = self.found.as_ref()?;
         self.stanza.as_ref().and_then(|name| found.stanza(name)).or_else(|| found.stanzas.first())
+    }
+
+    /// The selected stanza. None while it is being read.
+    #[must_use]
+    pub fn current_stanza(&self) -> Option<&Stanza> {
+        self.selected()?.whole.as_deref()
+    }
+
+    /// The selected stanza's name, where it is not there whole.
+    #[must_use]
+    pub fn missing(&self) -> Option<&str> {
+        self.selected().filter(|stanza| stanza.whole.is_none()).map(|stanza| stanza.name.as_str())
     }
 
     /// How far its archive goes.
     #[must_use]
     pub fn ground(&self) -> Option<&Ground> {
-        self.grounds.get(&self.current_stanza()?.name)
+        self.grounds.get(&self.selected()?.name)
     }
 
     /// The set of a row.
@@ -96,15 +111,31 @@ impl InventoryState {
     /// Whether there is any set to show.
     #[must_use]
     pub fn has_sets(&self) -> bool {
-        self.found
-            .iter()
-            .flat_map(|found| &found.stanzas)
-            .any(|stanza| stanza.repositories.iter().any(|repository| !repository.sets.is_empty()))
+        self.found.as_ref().is_some_and(Known::has_sets)
+    }
+
+    /// Takes in an inventory.
+    pub fn take(&mut self, found: Known) {
+        let before = self.current_set();
+        self.found = Some(found);
+        self.lay_out_around(before);
+    }
+
+    /// Takes in a stanza of it.
+    pub fn hold(&mut self, whole: Arc<Stanza>) {
+        let before = self.current_set();
+        if let Some(found) = &mut self.found {
+            found.hold(whole);
+        }
+        self.lay_out_around(before);
     }
 
     /// Makes the rows anew; the cursor stays on its set, or goes to the newest.
     pub fn lay_out(&mut self) {
-        let before = self.current_set();
+        self.lay_out_around(self.current_set());
+    }
+
+    fn lay_out_around(&mut self, before: Option<SetKey>) {
         let mut rows = Vec::new();
         for (place, repository) in
             self.current_stanza().iter().flat_map(|stanza| stanza.repositories.iter().enumerate())

@@ -47,6 +47,8 @@ pub struct Setup {
     pub zone: Zone,
     /// The zone of the host that the server runs on.
     pub server_zone: Zone,
+    /// The clock has seconds.
+    pub seconds: bool,
     /// ASCII only.
     pub ascii: bool,
     /// How many colours there are.
@@ -301,6 +303,13 @@ impl Model {
     #[must_use]
     pub fn utc(&self) -> DateTime<Utc> {
         self.now.to_utc()
+    }
+
+    /// So often the time on the screen changes, in seconds. A page that is read again by itself needs them all.
+    #[must_use]
+    pub fn ticks_every(&self) -> i64 {
+        let is_alive = matches!(self.page(), Page::Runs | Page::Rehearsal);
+        if self.setup.seconds || is_alive { 1 } else { 60 }
     }
 
     /// Rows between header and footer.

@@ -34,7 +34,8 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
 pub(super) fn freshness(model: &Model) -> String {
     let state = &model.inventory;
     let filter = if state.filter.is_empty() { String::new() } else { format!("only '{}' · ", state.filter) };
-    let age = state.found.as_ref().map(|found| format!("read {}", ago(found.read_at, model.utc())));
+    let kept = if state.is_kept { "last known, " } else { "" };
+    let age = state.found.as_ref().map(|found| format!("{kept}read {}", ago(found.read_at, model.utc())));
     let looking = if state.is_looking { " · asking pgbackrest" } else { "" };
     let old = if state.problem.is_some() { " · the last look failed" } else { "" };
     format!("{filter}{}{looking}{old}", age.unwrap_or_else(|| "nothing read yet".to_owned()))
@@ -102,7 +103,8 @@ fn standing(model: &Model, repository: &Repository, set: &BackupSet) -> (Role, S
     if set.error() == Some(true) {
         return (Role::Bad, "✗ page errors".to_owned());
     }
-    match model.inventory.drills.get(&key(model, repository, set)) {
+    let Some(drills) = &model.inventory.drills else { return (Role::Faint, String::new()) };
+    match drills.get(&key(model, repository, set)) {
         Some(drill) if drill.verdict == "done" => {
             (Role::Good, format!("✔ drilled {}", span((model.utc() - drill.at).num_seconds().max(0))))
         }
@@ -208,7 +210,8 @@ fn chain(repository: &Repository, set: &BackupSet) -> String {
 }
 
 fn drill(model: &Model, repository: &Repository, set: &BackupSet) -> String {
-    match model.inventory.drills.get(&key(model, repository, set)) {
+    let Some(drills) = &model.inventory.drills else { return "the runs on this host are being read".to_owned() };
+    match drills.get(&key(model, repository, set)) {
         Some(drill) => format!(
             "{}, depth {}, {} · {}",
             drill.verdict,

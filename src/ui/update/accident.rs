@@ -100,7 +100,7 @@ pub(super) fn read(model: &mut Model, out: &mut Vec<Action>) {
         ask_when(model, None);
         return;
     };
-    let stanza = model.inventory.current_stanza().filter(|stanza| !stanza.is_nameless());
+    let stanza = model.inventory.selected().filter(|stanza| !stanza.is_nameless());
     let stanza = stanza.map(|stanza| stanza.name.clone()).or_else(|| model.setup.stanza.clone());
     let state = &mut model.accident;
     state.ticket += 1;

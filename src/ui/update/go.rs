@@ -8,7 +8,7 @@ use crate::ui::model::{Cursor, Model, Page, RunState, TranscriptState};
 /// What the console asks for when it opens.
 #[must_use]
 pub fn begin() -> Vec<Action> {
-    vec![Action::LoadRuns, Action::Look, Action::LoadRunbooks]
+    vec![Action::LoadRuns, Action::Look(None), Action::LoadDrills, Action::LoadRunbooks]
 }
 
 /// To a page; coming back from it leads here again.
@@ -30,9 +30,8 @@ pub(super) fn back(model: &mut Model) {
 pub(super) fn timeline(model: &mut Model, out: &mut Vec<Action>) {
     if let Some(key) = model.inventory.current_set().filter(|_| model.page() == Page::Inventory) {
         // From a set one comes to its own moment.
-        let found = model.inventory.found.as_ref().and_then(|found| found.set(&key));
+        let stop = model.inventory.found.as_ref().and_then(|found| found.stop_of(&key));
         let newest = model.inventory.reaches().iter().filter_map(|reach| reach.stops.last().copied()).max();
-        let stop = found.map(|set| set.stop());
         model.timeline.at = stop.filter(|stop| newest.is_none_or(|newest| *stop < newest));
         model.timeline.typed = None;
     }
@@ -43,10 +42,23 @@ pub(super) fn timeline(model: &mut Model, out: &mut Vec<Action>) {
 
 /// Asks how far the archive goes, unless that is known.
 pub(super) fn survey(model: &Model, out: &mut Vec<Action>) {
-    let stanza = model.inventory.current_stanza().filter(|stanza| !stanza.is_nameless());
+    let stanza = model.inventory.selected().filter(|stanza| !stanza.is_nameless());
     if let Some(stanza) = stanza.filter(|stanza| !model.inventory.grounds.contains_key(&stanza.name)) {
         out.push(Action::Survey(stanza.name.clone()));
     }
+}
+
+/// Asks pgBackRest anew, with the selected stanza to be told whole.
+pub(super) fn look(model: &mut Model, out: &mut Vec<Action>) {
+    if !model.inventory.is_looking {
+        model.inventory.is_looking = true;
+        out.push(Action::Look(model.inventory.stanza.clone()));
+    }
+}
+
+/// Asks for the selected stanza, unless it is there.
+pub(super) fn hold_selected(model: &Model, out: &mut Vec<Action>) {
+    out.extend(model.inventory.missing().map(|name| Action::ReadStanza(name.to_owned())));
 }
 
 pub(super) fn runbooks(model: &mut Model, out: &mut Vec<Action>) {
@@ -124,6 +136,7 @@ pub(super) fn select(
     model.inventory.lay_out();
     model.timeline.at = None;
     model.timeline.typed = None;
+    hold_selected(model, out);
     survey(model, out);
     model.timeline.choose(&model.inventory);
 }

@@ -136,10 +136,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
 
 fn refresh(model: &mut Model, out: &mut Vec<Action>) {
     match model.page() {
-        Page::Inventory | Page::Timeline => {
-            model.inventory.is_looking = true;
-            out.push(Action::Look);
-        }
+        Page::Inventory | Page::Timeline => go::look(model, out),
         Page::Accident => accident::read(model, out),
         Page::Runbooks => out.push(Action::LoadRunbooks),
         Page::Plan => plan::propose(model, out),

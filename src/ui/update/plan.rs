@@ -13,7 +13,7 @@ const DRILL: &str = crate::engine::drills::DRILL;
 pub(super) fn of(model: &mut Model, runbook: &str, given: BTreeMap<String, String>, out: &mut Vec<Action>) {
     let ticket = model.plan.ticket;
     model.plan = PlanState { runbook: runbook.to_owned(), given, ticket, ..PlanState::default() };
-    if let Some(stanza) = model.inventory.current_stanza().filter(|stanza| !stanza.is_nameless()) {
+    if let Some(stanza) = model.inventory.selected().filter(|stanza| !stanza.is_nameless()) {
         let name = stanza.name.clone();
         model.plan.given.entry("stanza".to_owned()).or_insert(name);
     }

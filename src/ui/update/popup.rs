@@ -54,7 +54,7 @@ pub(super) fn switch(model: &mut Model) {
     let mut items = Vec::new();
     for stanza in model.inventory.found.iter().flat_map(|found| &found.stanzas).filter(|stanza| !stanza.is_nameless()) {
         let sets = |count: usize| format!("{count} sets");
-        let all = stanza.repositories.iter().map(|repository| repository.sets.len()).sum();
+        let all = stanza.sets();
         items.push(Item {
             label: stanza.name.clone(),
             about: sets(all),
@@ -63,7 +63,7 @@ pub(super) fn switch(model: &mut Model) {
         for repository in stanza.repositories.iter().filter(|_| stanza.repositories.len() > 1) {
             items.push(Item {
                 label: format!("{} {}", stanza.name, repository.key.name()),
-                about: sets(repository.sets.len()),
+                about: sets(repository.sets),
                 value: Value::Stanza(stanza.name.clone(), Some(repository.key)),
             });
         }

@@ -2,18 +2,29 @@
 
 use super::{accident, complain, gate, go, rehearsal, run, say};
 use crate::domain::event::RunId;
+use crate::domain::inventory::{Known, Stanza};
 use crate::ui::action::{Action, Anchor, OutputKey};
 use crate::ui::command::Command;
 use crate::ui::event::{OutputPage, Reply, RunCard};
 use crate::ui::model::{Item, Model, Page, Popup, Value};
+use std::sync::Arc;
 
 /// Takes in an answer.
 pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
     match reply {
         Reply::Inventory(found, drills) => {
             inventory(model, found, out);
-            model.inventory.drills = drills;
+            model.inventory.drills = Some(drills);
         }
+        Reply::Kept(found) => kept(model, *found),
+        Reply::Stanza(name, read_at, found) => {
+            // One of an earlier answer would stand under the time of a later one.
+            let is_of_this = model.inventory.found.as_ref().is_some_and(|known| known.read_at == read_at);
+            if is_of_this && model.inventory.missing() == Some(&name) {
+                stanza(model, found, out);
+            }
+        }
+        Reply::Drills(drills) => model.inventory.drills = Some(drills),
         Reply::Ground(stanza, ground) => {
             model.inventory.grounds.insert(stanza, ground);
             model.timeline.choose(&model.inventory);
@@ -91,22 +102,53 @@ fn welcome(model: &mut Model) {
     model.popup = Some(Popup::picker("A practice cluster to rehearse on", about.into(), items));
 }
 
-fn inventory(model: &mut Model, found: Result<crate::domain::inventory::Inventory, String>, out: &mut Vec<Action>) {
+fn inventory(model: &mut Model, found: Result<Known, String>, out: &mut Vec<Action>) {
     model.inventory.is_looking = false;
     match found {
         Ok(found) => {
-            model.inventory.found = Some(found);
+            model.inventory.is_kept = false;
+            model.inventory.take(found);
             model.inventory.problem = None;
-            model.inventory.lay_out();
             welcome(model);
             // New segments came since.
             model.inventory.grounds.clear();
+            go::hold_selected(model, out);
             go::survey(model, out);
         }
         // What was known before stays on the screen, with its age.
-        Err(why) => model.inventory.problem = Some(why),
+        Err(why) => {
+            if model.inventory.has_sets() {
+                let first = why.lines().next().unwrap_or_default();
+                complain(model, &format!("pgbackrest could not be asked: {first}"));
+            }
+            model.inventory.problem = Some(why);
+        }
     }
     model.timeline.choose(&model.inventory);
+}
+
+/// The last known inventory, while pgBackRest is asked: nothing rests on it but what is shown.
+fn kept(model: &mut Model, found: Known) {
+    if model.inventory.found.is_none() {
+        model.inventory.is_kept = true;
+        model.inventory.take(found);
+        model.timeline.choose(&model.inventory);
+    }
+}
+
+/// A stanza that was selected.
+fn stanza(model: &mut Model, found: Result<Arc<Stanza>, String>, out: &mut Vec<Action>) {
+    match found {
+        Ok(whole) => {
+            model.inventory.hold(whole);
+            go::survey(model, out);
+            model.timeline.choose(&model.inventory);
+        }
+        Err(why) => {
+            model.inventory.problem = Some(why);
+            go::look(model, out);
+        }
+    }
 }
 
 fn begun(model: &mut Model, found: Result<RunId, String>, out: &mut Vec<Action>) {

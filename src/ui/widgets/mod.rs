@@ -83,6 +83,16 @@ pub fn counted(count: usize, word: &str) -> String {
     if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
 }
 
+/// The first row to show of `count` in a window of `height` rows, so that the cursor is in it with some rows around. The
+/// window stays where it is for most of its height, and then goes on by that: over a slow link a row that moves costs a
+/// few bytes, and one that moves all the others costs a page.
+#[must_use]
+fn top(cursor: usize, count: usize, height: usize) -> usize {
+    let stride = (height * 3 / 4).max(1);
+    let around = (height - stride.min(height)) / 2;
+    (cursor.saturating_sub(around) / stride * stride).min(count.saturating_sub(height))
+}
+
 /// A list of which only the rows around the cursor are made.
 pub fn list(
     buffer: &mut Buffer,
@@ -94,7 +104,7 @@ pub fn list(
 ) {
     let height = usize::from(area.height);
     let at = cursor.unwrap_or(0).min(count.saturating_sub(1));
-    let top = at.saturating_sub(height / 2).min(count.saturating_sub(height));
+    let top = top(at, count, height);
     for (place, index) in area.rows().zip(top..count) {
         let is_current = cursor == Some(index);
         let mut line = row(index);
@@ -129,5 +139,31 @@ pub fn split(area: Rect, first: u16, rows: u16) -> (Rect, Rect) {
         let rows = rows.min(area.height);
         let upper = Rect { height: rows, ..area };
         (upper, Rect { y: area.y + rows, height: area.height - rows, ..area })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_cursor_is_always_in_the_window(count in 1usize..300, at: prop::sample::Index, height in 1usize..60) {
+            let at = at.index(count);
+            let top = top(at, count, height);
+            prop_assert!(top <= at && at < top + height);
+            prop_assert!(count <= height || top + height <= count, "no empty row while there are more");
+            // A row above and below it, where there is one.
+            let has_room = height >= 8;
+            prop_assert!(!has_room || at == 0 || top < at);
+            prop_assert!(!has_room || at + 1 == count || at + 1 < top + height);
+        }
+
+        #[test]
+        fn the_window_mostly_stays(height in 8usize..60) {
+            let moved = (1..1_000).filter(|at| top(*at, 1_000, height) != top(at - 1, 1_000, height)).count();
+            prop_assert!(moved <= 1_000 / (height / 2), "{moved} times");
+        }
     }
 }

@@ -1,16 +1,15 @@
 //! Questions that change nothing, answered in words that can be shown.
 
-use super::{folder, output_path};
+use super::{Index, folder, output_path, put};
 use crate::domain::event::RunId;
-use crate::domain::inventory::{LastDrills, SetKey};
+use crate::domain::inventory::SetKey;
 use crate::domain::run::Run;
 use crate::domain::text::clean;
+use crate::engine::client::{self, RunFolder};
 use crate::engine::output_page::{self, Window};
 use crate::engine::proposal::{self, Proposal};
 use crate::engine::rehearsal::{self, Rehearsal};
-use crate::engine::runner::targets;
-use crate::engine::store::RunFolder;
-use crate::engine::{desk, drills, evidence, ground, look, runbooks as sources};
+use crate::engine::{desk, evidence, ground, inventory_index, look, runbooks as sources};
 use crate::planning::check::{VOCABULARY, lint};
 use crate::report::text;
 use crate::report::transcript::{StepOutput, Stream};
@@ -18,22 +17,26 @@ use crate::settings::Settings;
 use crate::ui::action::{Anchor, OutputKey};
 use crate::ui::event::{OutputPage, Reply, RunCard, RunTold, RunbookCard};
 use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
 /// Lines of a window: more than any terminal has rows.
 const WINDOW_LINES: usize = 300;
 
-pub(super) fn inventory(settings: &Settings) -> Reply {
+pub(super) fn inventory(settings: &Settings, index: &Index, stanza: Option<&str>) -> Reply {
     let asked = || -> Result<_, String> {
-        let pgbackrest = desk::pgbackrest(settings).map_err(words)?;
-        look::inventory(&pgbackrest, settings.pgbackrest.stanza.as_deref()).map_err(words)
+        let found = inventory_index::look(settings).map_err(words)?;
+        let known = found.known(stanza.or(settings.pgbackrest.stanza.as_deref())).map_err(words)?;
+        put(index, found);
+        Ok(known)
     };
-    Reply::Inventory(asked(), last_drills(settings))
+    Reply::Inventory(asked(), client::last_drills(settings))
 }
 
-fn last_drills(settings: &Settings) -> LastDrills {
-    let store = desk::existing_store(settings).ok().flatten();
-    let finished = store.and_then(|store| drills::finished(&store).ok());
-    finished.map(|finished| drills::last(&finished)).unwrap_or_default()
+pub(super) fn stanza(index: &Index, name: String) -> Reply {
+    let index = index.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Some(index) = index else { return Reply::Failed("no inventory was told yet".to_owned()) };
+    let found = index.stanza(&name).map(Arc::new).map_err(words);
+    Reply::Stanza(name, index.read_at(), found)
 }
 
 pub(super) fn ground(settings: &Settings, stanza: &str) -> Reply {
@@ -82,20 +85,15 @@ pub(super) fn propose(
     let runbook = sources::load(runbook, settings.runbook_directory().as_deref()).map_err(words)?;
     let pgbackrest = desk::pgbackrest(settings).map_err(words)?;
     let mut proposal = proposal::propose(settings, &pgbackrest, &runbook, given).map_err(words)?;
-    if let Some(store) = desk::existing_store(settings).map_err(words)? {
-        proposal.choice.warnings.extend(targets::in_the_way(&store, &proposal.plan).into_iter().map(|drill| {
-            format!("drill {drill} of the same stanza goes on here and takes disk and repository from this: end it (A on its page)")
-        }));
-    }
+    let drills = client::in_the_way(settings, &proposal.plan).map_err(words)?;
+    proposal.choice.warnings.extend(drills.into_iter().map(|drill| {
+        format!("drill {drill} of the same stanza goes on here and takes disk and repository from this: end it (A on its page)")
+    }));
     Ok(proposal)
 }
 
 pub(super) fn runs(settings: &Settings) -> Reply {
-    let listed = || -> Result<Vec<RunCard>, String> {
-        let Some(store) = desk::existing_store(settings).map_err(words)? else { return Ok(Vec::new()) };
-        Ok(store.runs().map_err(words)?.iter().map(card).collect())
-    };
-    Reply::Runs(listed())
+    Reply::Runs(client::runs(settings).map(|runs| runs.iter().map(card).collect()).map_err(words))
 }
 
 fn card(folder: &RunFolder) -> RunCard {
