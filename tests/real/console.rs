@@ -1,16 +1,17 @@
 //! The console in a real terminal, on a real practice cluster: a drill by keys, from the first screen to the evidence.
 
 use crate::lab::{self, Lab};
+use crate::sent;
 use crate::terminal::{Terminal, answers, journal, run_name};
 use lifeboat::engine::rehearsal::{Acknowledged, Layout, Truth};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 
 /// Longer than keys that were typed ahead are dropped for.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(450);
+pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(450);
 
 /// A console whose first screen is complete.
-fn open(lab: &Lab) -> Terminal {
+pub(crate) fn open(lab: &Lab) -> Terminal {
     let terminal = Terminal::start(lab, &[]);
     terminal.wait_for("Backup sets");
     terminal.wait_for("no drill");
@@ -76,8 +77,9 @@ fn a_drill_by_keys_outlives_its_console_and_is_completed_from_another_one() {
 }
 
 /// The screen of before is back, and the cursor with it.
-fn assert_left(terminal: &Terminal) {
+pub(crate) fn assert_left(terminal: &Terminal) {
     let bytes = terminal.bytes();
+    sent::own_sequences_only(&bytes);
     let last = |sequence: &[u8]| bytes.windows(sequence.len()).rposition(|window| window == sequence);
     for (on, off) in [("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?25l", "\x1b[?25h"), ("\x1b[?2026h", "\x1b[?2026l")] {
         assert!(last(off.as_bytes()) > last(on.as_bytes()), "{on:?} is not taken back");

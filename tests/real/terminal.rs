@@ -46,18 +46,23 @@ impl Terminal {
 
     /// The same in a terminal of so many columns.
     fn start_sized(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)], columns: u16) -> Terminal {
-        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         for (name, value) in variables {
             command.env(name, value);
         }
-        command.cwd("/");
         command.arg("--settings");
         command.arg(lab.layout.settings());
         command.args(arguments);
+        Terminal::of(command, columns)
+    }
+
+    /// Some program in a terminal of so many columns.
+    pub(crate) fn of(mut command: CommandBuilder, columns: u16) -> Terminal {
+        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
+        command.cwd("/");
         let device = File::options().read(true).write(true).open(master.tty_name().unwrap()).unwrap();
         let child = slave.spawn_command(command).unwrap();
         drop(slave);
@@ -97,7 +102,11 @@ impl Terminal {
 
     /// Waits until the screen shows this.
     pub(crate) fn wait_for(&self, text: &str) {
-        lab::wait_until(text, || self.screen().contains(text));
+        let until = std::time::Instant::now() + lab::PATIENCE;
+        while !self.screen().contains(text) {
+            assert!(std::time::Instant::now() < until, "waited in vain: {text}\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until the gate is open and asks.
@@ -184,7 +193,7 @@ impl Terminal {
     }
 
     /// Closes the terminal's window.
-    fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.writer = Box::new(std::io::sink());
         self.master = None;
     }

@@ -1,0 +1,1 @@
+//! However the console ends, the terminal is as it was.
