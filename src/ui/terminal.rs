@@ -58,10 +58,13 @@ impl Screen {
                 "the console needs a terminal for its keys and its screen; without one use the subcommands: lifeboat --help",
             ));
         }
-        let before = std::panic::take_hook();
+        let (before, owner) = (std::panic::take_hook(), std::thread::current().id());
         std::panic::set_hook(Box::new(move |info| {
-            give_back();
-            before(info);
+            // That of another thread is an answer that does not come (`worker`): the console goes on.
+            if std::thread::current().id() == owner {
+                give_back();
+                before(info);
+            }
         }));
         enter()?;
         Ok(Screen { shown: Buffer::empty(Rect::ZERO), is_known: false })

@@ -113,6 +113,7 @@ fn it_is_stopped_and_goes_on_and_takes_any_size() {
         bytes.windows(8).filter(|window| window == b"\x1b[?1049l").count() == 1
     });
     terminal.assert_restored();
+    assert_left(&terminal);
     terminal.signal(Signal::CONT);
     lab::wait_until("the terminal is taken again", || {
         let bytes = terminal.bytes();
@@ -166,7 +167,7 @@ fn moments(practice: &Path) -> (String, String) {
 }
 
 /// Keys, counted.
-fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
+pub(crate) fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
     for key in keys {
         terminal.send(key);
         *count += 1;
@@ -174,7 +175,7 @@ fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
 }
 
 /// Types a target into the line that asks for it and takes it.
-fn give(terminal: &mut Terminal, count: &mut usize, target: &str, understood: &str) {
+pub(crate) fn give(terminal: &mut Terminal, count: &mut usize, target: &str, understood: &str) {
     terminal.type_keys(target);
     terminal.wait_for(understood);
     press(terminal, count, &["\r"]);
@@ -240,7 +241,7 @@ fn a_rehearsed_incident_is_recovered_in_the_console_from_the_page_to_a_perfect_s
 }
 
 /// Goes to the decision, moves to a way on and takes it.
-fn decide(terminal: &mut Terminal, moves: &[&str]) {
+pub(crate) fn decide(terminal: &mut Terminal, moves: &[&str]) {
     terminal.send("g");
     terminal.wait_for("Choose the way on");
     std::thread::sleep(PAUSE);

@@ -9,6 +9,7 @@ mod bad_input;
 mod checks;
 mod console;
 mod console_ends;
+mod console_lost;
 mod console_sent;
 mod drill;
 mod driven;

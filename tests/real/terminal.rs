@@ -1,6 +1,7 @@
 //! The engineer at the terminal: what approves a gate and what does not, in a real terminal of 80 by 24.
 
 use crate::console::approve;
+use crate::kills_support as kills;
 use crate::lab::{self, Lab};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtyPair, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal};
@@ -56,6 +57,26 @@ impl Terminal {
         command.arg(lab.layout.settings());
         command.args(arguments);
         Terminal::of(command, columns)
+    }
+
+    /// `lifeboat` in a terminal within the terminal, which can be taken away from it: `script` (util-linux) plays the part
+    /// of sshd. See [`Terminal::hang_up`].
+    pub(crate) fn start_remote(lab: &Lab, arguments: &[&str]) -> Terminal {
+        let settings = lab.layout.settings();
+        let words = [&[env!("CARGO_BIN_EXE_lifeboat"), "--settings", settings.to_str().unwrap()], arguments].concat();
+        assert!(words.iter().all(|word| !word.contains([' ', '\''])), "{words:?}");
+        let mut command = CommandBuilder::new("script");
+        command.env_clear();
+        for (name, value) in [
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("SHELL", "/bin/sh"),
+            ("LANG", "C.UTF-8"),
+            ("TERM", "xterm-256color"),
+        ] {
+            command.env(name, value);
+        }
+        command.args(["-q", "-f", "-c", &format!("exec {}", words.join(" ")), "/dev/null"]);
+        Terminal::of(command, 80)
     }
 
     /// Some program in a terminal of so many columns.
@@ -179,6 +200,17 @@ impl Terminal {
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
+    /// Takes the terminal away, as a lost connection does, and waits until whoever ran in it has ended.
+    pub(crate) fn hang_up(mut self) {
+        let mut below = kills::children_of(&[self.child.process_id().unwrap()]);
+        assert!(!below.is_empty(), "{}", self.screen());
+        // As the owner the program is another process than the one that was started.
+        below.extend(kills::children_of(&below));
+        self.signal(Signal::KILL);
+        self.wait_end();
+        lab::wait_until("who ran in the terminal has ended", || !below.iter().any(|pid| kills::is_alive(*pid)));
+    }
+
     /// Gives the window another size.
     pub(crate) fn resize(&mut self, columns: u16, rows: u16) {
         let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
@@ -193,7 +225,7 @@ impl Terminal {
     }
 
     /// Closes the terminal's window.
-    pub(crate) fn close(&mut self) {
+    fn close(&mut self) {
         self.writer = Box::new(std::io::sink());
         self.master = None;
     }
