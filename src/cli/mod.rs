@@ -25,6 +25,7 @@ pub mod resolve;
 pub mod run;
 pub mod runbook;
 pub mod runs;
+pub mod seat;
 pub mod status;
 pub mod terminal;
 pub mod transcript;

@@ -45,6 +45,7 @@ mod production;
 mod progress;
 mod rehearsal;
 mod remember;
+mod seat;
 mod secrets;
 mod sent;
 mod side_by_side;
