@@ -131,6 +131,25 @@ fn it_is_stopped_and_goes_on_and_takes_any_size() {
 }
 
 #[test]
+fn a_target_is_told_in_the_servers_own_time_though_the_server_is_down() {
+    let lab = lab::copy();
+    let settings = lab.layout.production().join("postgresql.auto.conf");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text + "timezone = 'Asia/Kolkata'\n").unwrap();
+    let mut terminal = open(&lab);
+    terminal.send("2");
+    terminal.wait_for("Recoverable");
+    terminal.send("t");
+    terminal.wait_for("Recover to:");
+    terminal.type_keys("2026-11-22 11:13:00+03");
+    terminal.wait_for("server   2026-11-22 13:43:00 +05:30  Asia/Kolkata");
+    terminal.send("\u{1b}");
+    terminal.wait_for("minute");
+    terminal.send("q");
+    assert_eq!(terminal.wait_end(), 0);
+}
+
+#[test]
 fn nothing_found_says_where_it_was_looked_and_how_to_go_on() {
     let lab = lab::copy();
     std::fs::rename(lab.layout.directory.join("repository1"), lab.layout.directory.join("away1")).unwrap();

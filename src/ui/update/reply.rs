@@ -1,6 +1,6 @@
 //! Answers, and news of the run that is followed.
 
-use super::{accident, complain, gate, go, rehearsal, run, say};
+use super::{accident, complain, gate, go, rehearsal, run, say, target};
 use crate::domain::event::RunId;
 use crate::ui::action::{Action, Anchor, OutputKey};
 use crate::ui::command::Command;
@@ -17,6 +17,7 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
         Reply::Ground(stanza, ground) => {
             model.inventory.grounds.insert(stanza, ground);
             model.timeline.choose(&model.inventory);
+            target::again(model);
         }
         Reply::Detail(key, detail) => {
             if let Err(why) = &detail {
