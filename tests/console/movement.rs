@@ -125,7 +125,7 @@ fn a_run_that_is_on_is_told_of_first_and_only_once() {
     press(&mut model, &["Esc"]);
     reply(&mut model, Reply::Runs(Ok(vec![open_card(), ended_card()])));
     assert!(model.popup.is_none());
-    assert!(screen(&model).contains("7Q2K9XAB waits at a gate"), "the header tells of it on");
+    assert!(screen(&model).contains("■ 7Q2K9XAB at a gate"), "the header tells of it on");
 }
 
 #[test]
