@@ -17,6 +17,7 @@ mod movement;
 mod pages;
 mod rehearsal;
 mod seat;
+mod sources;
 mod support;
 mod targets;
 mod wall;

@@ -27,7 +27,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let cards: Vec<&RunbookCard> = model.runbooks.shown().collect();
     if cards.is_empty() {
         let text = match (&model.runbooks.problem, &model.runbooks.cards) {
-            (Some(problem), _) => problem.clone(),
+            (Some(problem), _) => format!("{problem}. r looks again"),
             (None, None) => "Reading the runbooks.".to_owned(),
             (None, Some(_)) => "No runbook fits.".to_owned(),
         };

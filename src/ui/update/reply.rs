@@ -104,7 +104,12 @@ fn inventory(model: &mut Model, found: Result<crate::domain::inventory::Inventor
             go::survey(model, out);
         }
         // What was known before stays on the screen, with its age.
-        Err(why) => model.inventory.problem = Some(why),
+        Err(why) => {
+            if model.inventory.has_sets() {
+                complain(model, &format!("the last look failed: {}", why.lines().next().unwrap_or_default()));
+            }
+            model.inventory.problem = Some(why);
+        }
     }
     model.timeline.choose(&model.inventory);
 }
