@@ -2,13 +2,14 @@
 
 CARGO ?= cargo
 
-.PHONY: help rehearse test lint bench prove prove-systemd install-needs
+.PHONY: help rehearse test lint bench pictures prove prove-systemd install-needs
 
 help:
 	@echo 'make rehearse       build Lifeboat and a practice cluster, break it, and be led through the recovery'
 	@echo 'make test           all tests, those on real PostgreSQL and pgBackRest as well'
 	@echo 'make lint           format, clippy and rustdoc, warnings denied'
 	@echo 'make bench          the figures (benches/)'
+	@echo 'make pictures       the pictures in assets/, from the real program on a real rehearsal'
 	@echo 'make prove          the long proofs: what the tests sample, tried at every point'
 	@echo 'make prove-systemd  what only a real systemd shows, in a Debian of its own (root, debootstrap, systemd-nspawn)'
 	@echo 'make install-needs  install missing packages: postgresql, pgbackrest'
@@ -35,6 +36,12 @@ lint:
 bench:
 	sh scripts/needs.sh jq htop less
 	$(CARGO) bench --locked
+
+# Two to three minutes: a rehearsal is led to its pause, and recorded.
+pictures:
+	sh scripts/needs.sh
+	$(CARGO) build --locked
+	$(CARGO) run --locked --example pictures -- target/debug/lifeboat assets
 
 # Two things make it more than `make test`:
 # - LIFEBOAT_PROVE=1: a test that samples goes through everything instead (tests/real: the runner is killed after every

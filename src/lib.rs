@@ -22,6 +22,7 @@ pub fn main() -> ExitCode {
         cli::Answer::Console(context) => {
             let (program, letters) = (context.program(), cli::terminal::Letters::of(&context));
             match ui::console::open(ui::console::Wishes {
+                record: context.globals.record.as_deref().map(engine::identity::resolve),
                 settings: context.settings,
                 program,
                 ascii: letters.is_ascii(),

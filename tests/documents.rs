@@ -73,3 +73,21 @@ fn the_runbooks_readme_lists_every_fact_and_check() {
         }
     }
 }
+
+/// Of a picture: what README shows is small, of the program, and made by the script that says so.
+#[test]
+fn the_pictures_are_those_that_the_script_makes() {
+    let script = include_str!("../scripts/pictures.rs");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pictures: Vec<_> = files.filter(|file| file.extension().is_some_and(|end| end == "svg")).collect();
+    let names: BTreeSet<&str> = pictures.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect();
+    let shown = README.matches("](assets/").count();
+    assert_eq!((names.len(), shown), (4, 4), "{names:?}");
+    for (file, name) in pictures.iter().zip(pictures.iter().map(|file| file.file_stem().unwrap().to_str().unwrap())) {
+        assert!(README.contains(&format!("](assets/{name}.svg)")), "{name} is not shown");
+        assert!(script.contains(&format!("\"{name}\"")), "nothing makes {name}");
+        let text = std::fs::read_to_string(file).unwrap();
+        assert!(text.len() < 24 * 1024 && text.contains(">lifeboat</text>") && !text.contains("<script"), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! `lifeboat abort`: end a run, what it started with it.
 
 use super::follow::{self, Manner};
+use super::seat::{self, Claim, TakeOver};
 use super::{Context, Exit};
 use crate::domain::text;
 use crate::engine::client;
@@ -15,6 +16,9 @@ pub struct Args {
     /// Why, for the transcript.
     #[arg(long, default_value = "no reason given")]
     reason: String,
+    /// Whether to answer although somebody else drives it.
+    #[command(flatten)]
+    how: TakeOver,
 }
 
 /// Runs the subcommand.
@@ -23,6 +27,10 @@ pub struct Args {
 /// Anything that keeps it from its answer, in words for a person.
 pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let folder = context.run_folder(&args.run)?;
+    let _seat = match Claim::once(context, &folder, args.how)? {
+        Claim::Granted(seat) => seat,
+        Claim::Driven(why) => return seat::left(context, "nothing was ended", &why),
+    };
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let request = Request::Abort { by: context.operator(), reason: text::clean(&args.reason) };
     client::request(&folder, &request)?;

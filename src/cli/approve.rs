@@ -1,5 +1,6 @@
 //! `lifeboat approve`: answer a gate that waits, without following the run.
 
+use super::seat::{self, Claim, TakeOver};
 use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::Via;
@@ -21,6 +22,9 @@ pub struct Args {
     /// The seal you reviewed, or its beginning: refused when the plan is another one now.
     #[arg(long, value_name = "HEX")]
     seal: Option<String>,
+    /// Whether to answer although somebody else drives it.
+    #[command(flatten)]
+    how: TakeOver,
 }
 
 /// Runs the subcommand.
@@ -54,6 +58,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             gate.seal.short()
         );
     }
+    drop(out);
+    let _seat = match Claim::once(context, &folder, args.how)? {
+        Claim::Granted(seat) => seat,
+        Claim::Driven(why) => return seat::left(context, "not approved", &why),
+    };
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let request = Request::Approve {
         step,
@@ -65,11 +74,15 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     };
     match client::request(&folder, &request) {
         Ok(sequence) => {
-            writeln!(out, "approved '{}' of run {} (journal entry {sequence})", planned.id, run.id)?;
+            writeln!(
+                std::io::stdout().lock(),
+                "approved '{}' of run {} (journal entry {sequence})",
+                planned.id,
+                run.id
+            )?;
             Ok(Exit::Done)
         }
         Err(ClientError::Refused(why)) => {
-            drop(out);
             writeln!(std::io::stderr().lock(), "not approved: {why}")?;
             Ok(Exit::Waiting)
         }

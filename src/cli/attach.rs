@@ -1,6 +1,7 @@
 //! `lifeboat attach`: follow a run and answer its gates.
 
 use super::follow::{self, Manner};
+use super::seat::TakeOver;
 use super::{Context, Exit};
 use crate::engine::client;
 
@@ -12,6 +13,9 @@ pub struct Args {
     /// Tell every start and everything that checks found.
     #[arg(short, long)]
     verbose: bool,
+    /// Whether to answer although somebody else drives it.
+    #[command(flatten)]
+    how: TakeOver,
 }
 
 /// Runs the subcommand.
@@ -24,5 +28,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     if run.ended.is_none() {
         client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     }
-    follow::follow(context, &folder, &Manner { verbose: args.verbose, ..Manner::default() }).map(|(_, exit)| exit)
+    follow::follow(context, &folder, &Manner { verbose: args.verbose, how: args.how, ..Manner::default() })
+        .map(|(_, exit)| exit)
 }

@@ -1,5 +1,6 @@
 //! `lifeboat decide`: choose the way on at a decision, or past a step that is held.
 
+use super::seat::{self, Claim, TakeOver};
 use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::{Operator, Via};
@@ -27,6 +28,9 @@ pub struct Args {
     /// What the choice asks for: target=…, exclusive=true or false (recovery stops right before the target unless false).
     #[arg(value_name = "NAME=VALUE")]
     values: Vec<String>,
+    /// Whether to answer although somebody else drives it.
+    #[command(flatten)]
+    how: TakeOver,
 }
 
 /// Runs the subcommand.
@@ -67,6 +71,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         let (name, value) = pair.split_once('=').with_context(|| format!("'{pair}': write it as NAME=VALUE"))?;
         anyhow::ensure!(values.insert(name.to_owned(), value.to_owned()).is_none(), "'{name}' is given twice");
     }
+    drop(out);
+    let _seat = match Claim::once(context, &folder, args.how)? {
+        Claim::Granted(seat) => seat,
+        Claim::Driven(why) => return seat::left(context, "nothing was decided", &why),
+    };
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let sequence = open.map_or(0, |(_, gate)| gate.sequence);
     let zone = context.settings.operator.timezone;
@@ -74,7 +83,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     let request = match asked {
         Ok(request) => request,
         Err(why) => {
-            drop(out);
             writeln!(std::io::stderr().lock(), "lifeboat: nothing was decided: {why}")?;
             return Ok(Exit::Usage);
         }
@@ -82,7 +90,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     match client::request(&folder, &request) {
         Ok(sequence) => {
             writeln!(
-                out,
+                std::io::stdout().lock(),
                 "Chosen for run {} (journal entry {sequence}). To follow it:\n   {} attach {}",
                 folder.id,
                 context.program(),
@@ -91,7 +99,6 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Err(ClientError::Refused(why)) => {
-            drop(out);
             writeln!(std::io::stderr().lock(), "lifeboat: nothing was decided: {why}")?;
             Ok(Exit::Waiting)
         }

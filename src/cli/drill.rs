@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
             _ => None,
         })
         .collect();
-    let manner = Manner { answers, quiet: args.json, never_ask: true, verbose: false };
+    let manner = Manner { answers, quiet: args.json, never_ask: true, ..Manner::default() };
     let exit = match follow::follow(context, &folder, &manner) {
         Ok((_, exit)) => exit,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Following a run on a terminal or into a log: events as lines, gates asked or left waiting.
 
 use super::gate::{self, Typed};
+use super::seat::{self, Claim, TakeOver};
 use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::{Entry, Resolution, RunOutcome, Via};
@@ -9,6 +10,7 @@ use crate::domain::run::{GateState, Run};
 use crate::domain::text::clean;
 use crate::engine::client::{self, ClientError, Following};
 use crate::engine::progress::ProgressReader;
+use crate::engine::seat::Seat;
 use crate::engine::still_held::still_held;
 use crate::engine::store::RunFolder;
 use crate::planning::machine::{self, Request};
@@ -34,6 +36,8 @@ pub struct Manner {
     pub never_ask: bool,
     /// Every start is told, and everything that checks found.
     pub verbose: bool,
+    /// Whether to answer although somebody else drives it.
+    pub how: TakeOver,
 }
 
 /// Reads `STEP=ANSWER` pairs.
@@ -65,6 +69,8 @@ struct Follow<'a> {
     tried: BTreeSet<u64>,
     progress: Option<ProgressReader>,
     on_line: bool,
+    /// Ours, once this process has answered on a terminal.
+    seat: Option<Seat>,
 }
 
 /// Follows a run until it ends, waits for a person who is not there, or is unknown.
@@ -79,7 +85,8 @@ pub fn follow(context: &Context, folder: &RunFolder, manner: &Manner) -> anyhow:
         folder.id, folder.id
     ))?;
     let tried = BTreeSet::new();
-    let mut follow = Follow { context, folder, manner, call, letters, tried, progress: None, on_line: false };
+    let mut follow =
+        Follow { context, folder, manner, call, letters, tried, progress: None, on_line: false, seat: None };
     follow.say_entries(&following.run.plan, &entries)?;
     let mut restarts = 0;
     loop {
@@ -162,11 +169,11 @@ impl Follow<'_> {
             (None, None) => return Ok(None),
         };
         self.say(lines)?;
-        let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
-        if !interactive || self.manner.never_ask || self.manner.quiet {
+        if !self.is_interactive() {
             self.say(left)?;
             return Ok(Some(Exit::Waiting));
         }
+        self.say_driver()?;
         self.say(vec![
             match asked {
                 Asks::Held => "   Type again, done or abort (or a way on, with its target), and Enter. Esc leaves it.",
@@ -197,6 +204,11 @@ impl Follow<'_> {
                     continue;
                 }
             };
+            if let Some(why) = self.driven()? {
+                self.say_refused("nothing was decided", &why)?;
+                self.say(left)?;
+                return Ok(Some(Exit::Waiting));
+            }
             match client::request(self.folder, &request) {
                 Ok(_) => return Ok(None),
                 Err(ClientError::Refused(why)) => self.say_refused("nothing was decided", &why)?,
@@ -238,7 +250,11 @@ impl Follow<'_> {
         self.tried.insert(gate.sequence);
         self.say(report::gate::lines(run, &step, &gate, terminal::width()))?;
         if let Some(answer) = self.manner.answers.get(&step.id) {
-            match self.approve(&step.id, &gate, answer, Via::CommandLine) {
+            let answered = match self.driven()? {
+                Some(why) => Err(ClientError::Refused(why)),
+                None => self.approve(&step.id, &gate, answer, Via::CommandLine),
+            };
+            match answered {
                 Ok(()) => return Ok(None),
                 Err(ClientError::Refused(why)) => self.say_refused("--approve does not count here", &why)?,
                 Err(error) => return self.unanswered(error, gate.sequence),
@@ -247,8 +263,7 @@ impl Follow<'_> {
                 return Ok(None);
             }
         }
-        let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();
-        if !interactive || self.manner.never_ask || self.manner.quiet {
+        if !self.is_interactive() {
             self.say(report::lines::waiting(&following.run, &step, &self.call, terminal::width()))?;
             return Ok(Some(Exit::Waiting));
         }
@@ -259,6 +274,7 @@ impl Follow<'_> {
     fn ask(&mut self, following: &mut Following, step: &Step, gate: &GateState) -> anyhow::Result<Option<Exit>> {
         let StepKind::Gate { answer: wanted, .. } = &step.kind else { return Ok(None) };
         let wanted = crate::domain::text::clean(wanted);
+        self.say_driver()?;
         self.say(vec![format!("   Type {wanted} and Enter to go on. Esc leaves it waiting.")])?;
         loop {
             let mut heard = Vec::new();
@@ -274,6 +290,7 @@ impl Follow<'_> {
                     return Ok(Some(Exit::Waiting));
                 }
                 Typed::Gone => return Ok(None),
+                Typed::Answer(_) if self.is_left_to_another(step, &following.run)? => return Ok(Some(Exit::Waiting)),
                 Typed::Answer(answer) => match self.approve(&step.id, gate, &answer, Via::Terminal) {
                     Ok(()) => return Ok(None),
                     Err(ClientError::Refused(why)) => {
@@ -286,6 +303,35 @@ impl Follow<'_> {
                 },
             }
         }
+    }
+
+    /// Somebody sits there and can be asked.
+    fn is_interactive(&self) -> bool {
+        let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+        terminal && !self.manner.never_ask && !self.manner.quiet
+    }
+
+    /// Why nothing is sent: somebody else drives the run. From the first answer on a terminal on, this process does.
+    fn driven(&mut self) -> anyhow::Result<Option<String>> {
+        if self.seat.as_ref().is_some_and(Seat::is_ours) {
+            return Ok(None);
+        }
+        let asks = self.is_interactive();
+        match seat::claim(self.context, self.folder, self.manner.how, asks, asks)? {
+            Claim::Granted(seat) => {
+                self.seat = seat;
+                Ok(None)
+            }
+            Claim::Driven(why) => Ok(Some(why)),
+        }
+    }
+
+    /// Somebody else drives the run, and it is left to them: then the gate waits on.
+    fn is_left_to_another(&mut self, step: &Step, run: &Run) -> anyhow::Result<bool> {
+        let Some(why) = self.driven()? else { return Ok(false) };
+        self.say_refused("not approved", &why)?;
+        self.say(report::lines::waiting(run, step, &self.call, terminal::width()))?;
+        Ok(true)
     }
 
     /// Somebody else was faster: the gate of entry `sequence` does not wait any more.
@@ -311,6 +357,16 @@ impl Follow<'_> {
         let (step, answer) = (step.clone(), answer.to_owned());
         let request = Request::Approve { step, sequence: gate.sequence, seal: gate.seal, answer, by, via };
         client::request(self.folder, &request).map(|_| ())
+    }
+
+    fn say_driver(&mut self) -> anyhow::Result<()> {
+        match seat::other(self.folder) {
+            Some(driver) => {
+                let told = format!("{}: you look on", seat::words(&driver));
+                self.say(report::gate::hanging("   ! ", &told, terminal::width()))
+            }
+            None => Ok(()),
+        }
     }
 
     fn say_refused(&mut self, what: &str, why: &str) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The options that every subcommand takes.
+//! The options that every subcommand takes, and that of the console.
 
 use std::path::PathBuf;
 
@@ -20,4 +20,7 @@ pub struct Globals {
     /// Show ASCII only (default: where the locale is not UTF-8, and on the kernel's console).
     #[arg(long, global = true)]
     pub ascii: bool,
+    /// Record the console's session as an asciicast: what is shown, nothing that is typed. It writes over no file.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }

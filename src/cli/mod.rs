@@ -25,6 +25,7 @@ pub mod resolve;
 pub mod run;
 pub mod runbook;
 pub mod runs;
+pub mod seat;
 pub mod status;
 pub mod terminal;
 pub mod transcript;
@@ -157,6 +158,10 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
     if let Command::Internal(args) = command {
         return internal::run(args);
     }
+    anyhow::ensure!(
+        globals.record.is_none(),
+        "--record before a subcommand records nothing: it records the console (lifeboat --record FILE, lifeboat rehearse --record FILE)"
+    );
     let context = Context::load(globals)?;
     match command {
         // These look at nothing that belongs to the data directory's owner.

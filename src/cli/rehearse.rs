@@ -6,9 +6,9 @@ mod incident;
 use super::{Context, Exit, Globals};
 use crate::domain::event::RunOutcome;
 use crate::domain::run::Run;
-use crate::engine::drills;
 use crate::engine::rehearsal::{self, BuildOptions, DATABASE, Rehearsal, RehearsalError, SUPERUSER, Scenario, Score};
 use crate::engine::store::RunFolder;
+use crate::engine::{drills, identity};
 use anyhow::Context as _;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
@@ -59,6 +59,9 @@ pub struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Record the console's session as an asciicast: what is shown, nothing that is typed. It writes over no file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plain", "no_console", "stop", "broken", "score"])]
+    record: Option<PathBuf>,
 }
 
 /// What `--json` prints.
@@ -83,6 +86,9 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
     }
     if let Some(directory) = &args.score {
         return accident::score(directory, args);
+    }
+    if let Some(file) = args.record.as_ref().filter(|file| file.symlink_metadata().is_ok()) {
+        anyhow::bail!("{} is there already, and a recording writes over nothing: name another file", file.display());
     }
     let interrupted = Arc::new(AtomicBool::new(false));
     watch_signals(Arc::clone(&interrupted))?;
@@ -184,13 +190,32 @@ fn newest_run(practice: &Context) -> anyhow::Result<Option<Run>> {
 
 /// This very program with the practice cluster's settings: what a person would type on a real host.
 fn run_lifeboat(rehearsal: &Rehearsal, arguments: &[&str]) -> anyhow::Result<Exit> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("lifeboat").arg("--settings").arg(rehearsal.layout.settings()).args(arguments);
+    let mut command = lifeboat(rehearsal);
+    command.args(arguments);
+    exit_of(command)
+}
+
+/// The console on the practice cluster.
+fn open_console(rehearsal: &Rehearsal, args: &Args) -> anyhow::Result<Exit> {
+    let mut command = lifeboat(rehearsal);
+    if let Some(file) = &args.record {
+        command.arg("--record").arg(identity::resolve(file));
+    }
     // Where something has happened the console shows the page instead.
-    if arguments.is_empty() && !rehearsal.layout.page().exists() {
+    if !rehearsal.layout.page().exists() {
         command.env(PRACTICE, &rehearsal.layout.directory);
     }
-    let status = command.status().with_context(|| format!("cannot start lifeboat {}", arguments.join(" ")))?;
+    exit_of(command)
+}
+
+fn lifeboat(rehearsal: &Rehearsal) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("lifeboat").arg("--settings").arg(rehearsal.layout.settings());
+    command
+}
+
+fn exit_of(mut command: Command) -> anyhow::Result<Exit> {
+    let status = command.status().context("cannot start lifeboat")?;
     Ok(match status.code() {
         Some(0) => Exit::Done,
         Some(2) => Exit::Usage,
@@ -217,7 +242,7 @@ fn evidence(rehearsal: &Rehearsal, practice: &Context, run: &Run, stays: bool) -
 fn lead_through(rehearsal: &Rehearsal, args: &Args) -> anyhow::Result<Exit> {
     let (settings, keep) = (rehearsal.layout.settings(), args.keep);
     let exit = if !args.plain && io::stdin().is_terminal() && io::stdout().is_terminal() {
-        match run_lifeboat(rehearsal, &[])? {
+        match open_console(rehearsal, args)? {
             Exit::Done => outcome_of(&settings)?,
             other => other,
         }

@@ -1,5 +1,6 @@
 //! `lifeboat resolve`: decide about a step whose outcome nobody saw, or one that failed and is held.
 
+use super::seat::{self, Claim, TakeOver};
 use super::terminal::{self, Letters};
 use super::{Context, Exit};
 use crate::domain::event::Resolution;
@@ -20,6 +21,9 @@ pub struct Args {
     /// The decision; without it the evidence is shown and nothing is decided.
     #[arg(value_enum)]
     answer: Option<Answer>,
+    /// Whether to answer although somebody else drives it.
+    #[command(flatten)]
+    how: TakeOver,
 }
 
 /// What can be decided.
@@ -60,6 +64,11 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Answer::Again => Resolution::Again,
         Answer::Abort => Resolution::Abort,
     };
+    drop(out);
+    let _seat = match Claim::once(context, &folder, args.how)? {
+        Claim::Granted(seat) => seat,
+        Claim::Driven(why) => return seat::left(context, "nothing was decided", &why),
+    };
     client::ensure_runner(&folder, &context.socket(&folder.id)?)?;
     let request = Request::Resolve { step: step.clone(), answer, by: context.operator() };
     let sequence = match client::request(&folder, &request) {
@@ -76,7 +85,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         Err(error) => return Err(error.into()),
     };
     writeln!(
-        out,
+        std::io::stdout().lock(),
         "Decided for run {} (journal entry {sequence}). To follow it:\n   {} attach {}",
         folder.id,
         context.program(),

@@ -56,7 +56,7 @@ pub fn run(context: &Context, args: &Args) -> anyhow::Result<Exit> {
         writeln!(std::io::stdout().lock(), "Run {id} has begun. To follow it:\n   {call} attach {id}")?;
         return Ok(Exit::Done);
     }
-    let manner = Manner { answers, quiet: args.json, never_ask: args.json, verbose: args.verbose };
+    let manner = Manner { answers, quiet: args.json, never_ask: args.json, verbose: args.verbose, ..Manner::default() };
     let (run, exit) = follow::follow(context, &folder, &manner)?;
     if args.json {
         print_json(&run)?;

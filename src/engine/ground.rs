@@ -6,9 +6,11 @@ use crate::domain::wal::{TimelineHistory, TimelineId, WalSegment};
 use crate::engine::environment::BaseEnvironment;
 use crate::engine::pgbackrest::{Pgbackrest, RepoEntry};
 use crate::engine::postgres::PostgresPrograms;
+use crate::engine::production::Production;
 use crate::planning::selection::Histories;
 use crate::settings::Settings;
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use std::collections::BTreeMap;
 
 /// What was found.
@@ -22,6 +24,8 @@ pub struct Ground {
     pub production_system: Option<SystemId>,
     /// The newest archived segment of every repository.
     pub newest: BTreeMap<RepositoryKey, NewestWal>,
+    /// The zone in which production's server tells times (`timezone`), where its configuration can be read.
+    pub server_zone: Option<Tz>,
 }
 
 /// A segment, and when it came into the archive.
@@ -42,15 +46,28 @@ pub fn read(settings: &Settings, pgbackrest: &Pgbackrest, stanza: &Stanza) -> Gr
         production_timeline: control.map(|(timeline, _)| timeline),
         production_system: control.map(|(_, system)| system),
         newest: newest(pgbackrest, stanza),
+        server_zone: server_zone(settings, pgbackrest, stanza),
     }
+}
+
+/// Of the configuration's files: no SQL runs for it, and the server may be down.
+fn server_zone(settings: &Settings, pgbackrest: &Pgbackrest, stanza: &Stanza) -> Option<Tz> {
+    let environment = BaseEnvironment::from_process().ok()?;
+    let programs = programs(settings, stanza, &environment)?;
+    let found = Production::find(&pgbackrest.configuration().ok()?, &stanza.name, &programs, &environment.real)?;
+    let file = Some(found.config_file.as_path()).filter(|file| file.is_file());
+    programs.setting("timezone", &found.data_directory, file, &environment.real).ok()?.parse().ok()
+}
+
+fn programs(settings: &Settings, stanza: &Stanza, environment: &BaseEnvironment) -> Option<PostgresPrograms> {
+    let version = stanza.repositories.iter().find_map(|repository| repository.current_database())?.version.to_string();
+    PostgresPrograms::find(settings.postgres.bin_directory.as_deref(), &version, &environment.real).ok()
 }
 
 fn control(settings: &Settings, pgbackrest: &Pgbackrest, stanza: &Stanza) -> Option<(TimelineId, SystemId)> {
     let environment = BaseEnvironment::from_process().ok()?;
     let production = pgbackrest.configuration().ok()?.pg1_path(&stanza.name)?;
-    let version = stanza.repositories.iter().find_map(|repository| repository.current_database())?.version.to_string();
-    let bin = settings.postgres.bin_directory.as_deref();
-    let programs = PostgresPrograms::find(bin, &version, &environment.real).ok()?;
+    let programs = programs(settings, stanza, &environment)?;
     let control = programs.control_data(&production, &environment.real).ok()?;
     Some((TimelineId(control.timeline), SystemId(control.system_identifier)))
 }

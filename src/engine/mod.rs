@@ -4,6 +4,7 @@ pub mod accident;
 pub mod archives;
 pub mod ask;
 pub mod backup_jobs;
+pub mod cast;
 pub mod catalog;
 pub mod catalog_memory;
 pub mod checks;

@@ -1,11 +1,12 @@
 //! The loop: what comes in, `update`, what goes out, and a picture when something changed.
 
 use crate::engine::rehearsal::Rehearsal;
-use crate::engine::{clock, desk, external};
+use crate::engine::{cast::Cast, clock, desk, external};
 use crate::settings::Settings;
 use crate::ui::action::Action;
 use crate::ui::event::{Event, Reply};
 use crate::ui::model::{Model, Setup};
+use crate::ui::recorder;
 use crate::ui::terminal::{self, Screen};
 use crate::ui::times::Zone;
 use crate::ui::update;
@@ -18,6 +19,7 @@ use ratatui::layout::Rect;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,8 @@ pub struct Wishes {
     pub program: String,
     /// ASCII only.
     pub ascii: bool,
+    /// Where the session is to be recorded.
+    pub record: Option<PathBuf>,
 }
 
 /// Opens the console, and returns when the person has left it.
@@ -49,6 +53,10 @@ pub struct Wishes {
 /// When there is no terminal, or it can't be read or written any more. Runs go on in any case.
 pub fn open(wishes: Wishes) -> io::Result<()> {
     let started = Instant::now();
+    if let Some(path) = &wishes.record {
+        let title = format!("lifeboat on {}", desk::host().name);
+        recorder::begin(Cast::create(path, Screen::size()?, clock::now(), &title)?);
+    }
     let mut screen = Screen::take()?;
     let size = Screen::size()?;
     let (sender, inbox) = channel();
@@ -140,6 +148,10 @@ impl Console {
         while !self.model.is_over {
             self.sleep()?;
             self.pace.is_due |= self.take_all(screen)?;
+            if let Some(why) = recorder::trouble() {
+                self.take(Event::Reply(Box::new(Reply::Failed(why))), screen)?;
+                self.pace.is_due = true;
+            }
             if self.pace.left(Instant::now()) == Some(Duration::ZERO) {
                 self.draw(screen)?;
             }

@@ -11,6 +11,7 @@ pub mod model;
 pub mod pages;
 pub mod paint;
 pub mod popups;
+pub mod recorder;
 pub mod terminal;
 pub mod theme;
 pub mod times;

@@ -17,6 +17,8 @@ use unicode_width::UnicodeWidthStr as _;
 const WIDTH: u16 = 90;
 /// Rows of a list at the most.
 const LIST_ROWS: u16 = 14;
+/// Columns left empty beside a frame.
+const AIR: u16 = 2;
 /// Rows of a note.
 const NOTE_ROWS: u16 = 9;
 
@@ -44,11 +46,15 @@ fn boxed(paint: Paint<'_>, buffer: &mut Buffer, area: Rect, title: &str, rows: u
     let width = area.width.saturating_sub(4).min(WIDTH);
     let height = (rows + 2).min(area.height);
     let place = Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height };
-    Clear.render(place, buffer);
+    // Air at both sides: half a word of the page beside a frame reads as one of its own.
+    let left = place.x.saturating_sub(AIR).max(area.x);
+    let right = (place.x + place.width + AIR).min(area.x + area.width);
+    Clear.render(Rect { x: left, width: right.saturating_sub(left), ..place }, buffer);
     let inside = usize::from(width.saturating_sub(2));
     let title = fit(&paint.letters(title), inside.saturating_sub(4));
-    let rest = "─".repeat(inside.saturating_sub(paint.letters(&title).chars().count() + 3));
-    let top = paint.pieces(&[(Role::Border, "╭─ "), (Role::Title, &title), (Role::Border, " "), (Role::Border, &rest)]);
+    let title = if title.is_empty() { title } else { format!(" {title} ") };
+    let rest = "─".repeat(inside.saturating_sub(title.width() + 1));
+    let top = paint.pieces(&[(Role::Border, "╭─"), (Role::Title, &title), (Role::Border, &rest)]);
     buffer.set_line(place.x, place.y, &top, width.saturating_sub(1));
     buffer.set_line(place.x + width - 1, place.y, &paint.line(Role::Border, "╮"), 1);
     for row in 1..height.saturating_sub(1) {

@@ -8,11 +8,12 @@ mod bytes;
 pub use bytes::difference;
 
 use crate::ui::event::Event;
+use crate::ui::recorder;
 use crate::ui::theme::Depth;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use ratatui::crossterm::terminal::{self, EnterAlternateScreen, LeaveAlternateScreen};
-use ratatui::crossterm::{cursor, execute, queue};
+use ratatui::crossterm::{cursor, queue};
 use ratatui::layout::Rect;
 use rustix::process::Signal;
 use std::io::{self, IsTerminal, Write};
@@ -58,10 +59,13 @@ impl Screen {
                 "the console needs a terminal for its keys and its screen; without one use the subcommands: lifeboat --help",
             ));
         }
-        let before = std::panic::take_hook();
+        let (before, owner) = (std::panic::take_hook(), std::thread::current().id());
         std::panic::set_hook(Box::new(move |info| {
-            give_back();
-            before(info);
+            // That of another thread is an answer that does not come (`worker`): the console goes on.
+            if std::thread::current().id() == owner {
+                give_back();
+                before(info);
+            }
         }));
         enter()?;
         Ok(Screen { shown: Buffer::empty(Rect::ZERO), is_known: false })
@@ -92,6 +96,7 @@ impl Screen {
             bytes.extend(difference(&Buffer::empty(picture.area), &picture));
             bytes
         };
+        recorder::resized((picture.area.width, picture.area.height));
         self.shown = picture;
         self.is_known = true;
         if bytes.is_empty() {
@@ -138,10 +143,21 @@ impl Drop for Screen {
 
 /// Writes bytes, unless the terminal was given back.
 fn send(bytes: &[u8]) -> io::Result<()> {
+    send_and_record(bytes, bytes)
+}
+
+/// The same, where a recording is to hold something else: whoever plays it back keeps their clipboard.
+fn send_and_record(bytes: &[u8], recorded: &[u8]) -> io::Result<()> {
     let held = taken();
     if held.is_none() {
         return Ok(());
     }
+    write(bytes)?;
+    recorder::sent(recorded);
+    Ok(())
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
     out.flush()
@@ -152,12 +168,11 @@ fn enter() -> io::Result<()> {
     terminal::enable_raw_mode()?;
     let has_titles = has_titles();
     *held = Some(has_titles);
-    let mut out = io::stdout().lock();
-    if has_titles {
-        out.write_all(TITLE.0)?;
-    }
-    queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
-    out.flush()
+    let mut bytes = if has_titles { TITLE.0.to_vec() } else { Vec::new() };
+    queue!(bytes, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    write(&bytes)?;
+    recorder::sent(&bytes);
+    Ok(())
 }
 
 /// The terminal as it was; once.
@@ -167,14 +182,15 @@ pub fn give_back() {
 
 fn restore(held: &mut Option<bool>) {
     let Some(has_titles) = held.take() else { return };
-    let mut out = io::stdout().lock();
-    // Nothing more can be done for a terminal that is gone.
-    let _ = out.write_all(SYNC.1);
-    let _ = execute!(out, DisableBracketedPaste, cursor::Show, LeaveAlternateScreen);
+    let mut bytes = SYNC.1.to_vec();
+    // Into memory: that can't fail.
+    let _ = queue!(bytes, DisableBracketedPaste, cursor::Show, LeaveAlternateScreen);
     if has_titles {
-        let _ = out.write_all(TITLE.1);
-        let _ = out.flush();
+        bytes.extend(TITLE.1);
     }
+    // Nothing more can be done for a terminal that is gone.
+    let _ = write(&bytes);
+    recorder::sent(&bytes);
     let _ = terminal::disable_raw_mode();
 }
 
@@ -185,7 +201,7 @@ fn restore(held: &mut Option<bool>) {
 pub fn notify(text: &str) -> io::Result<()> {
     let text = crate::domain::text::clean(text);
     let told = if has_titles() { format!("\x1b]9;{text}\x07\x07") } else { "\x07".to_owned() };
-    send(told.as_bytes())
+    send_and_record(told.as_bytes(), b"\x07")
 }
 
 /// The window's title. The text is cleaned.
@@ -202,7 +218,7 @@ pub fn title(text: &str) -> io::Result<()> {
 /// # Errors
 /// When the terminal can't be written.
 pub fn copy(text: &str) -> io::Result<()> {
-    send(format!("\x1b]52;c;{}\x07", base64(text.as_bytes())).as_bytes())
+    send_and_record(format!("\x1b]52;c;{}\x07", base64(text.as_bytes())).as_bytes(), b"")
 }
 
 /// RFC 4648, with padding.
@@ -264,6 +280,7 @@ pub fn watch_signals(farewell: String, inbox: impl Fn(Event) + Send + 'static) -
         restore(&mut held);
         // Who closed the terminal does not hear it.
         let _ = writeln!(io::stderr(), "{farewell}");
+        recorder::sent(format!("{}\r\n", farewell.replace('\n', "\r\n")).as_bytes());
         std::process::exit(128 + number.as_raw());
     })?;
     Ok(())

@@ -9,7 +9,7 @@ use crate::ui::width::fit;
 use crate::ui::{pages, popups, widgets};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 use unicode_width::UnicodeWidthStr as _;
 
 /// Below this there is no room for what decides.
@@ -65,14 +65,14 @@ fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
 }
 
 fn tabs(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
-    let mut spans = Vec::new();
+    let mut spans = vec![paint.span(Role::Text, " ")];
     for (number, page, title) in [
         ("1", Page::Inventory, "Inventory"),
         ("2", Page::Timeline, "Timeline"),
         ("3", Page::Runbooks, "Runbooks"),
         ("4", Page::Runs, "Runs"),
+        ("5", Page::Accident, "Accident"),
     ] {
-        spans.push(paint.span(Role::Text, " "));
         let is_here = model.page() == page;
         let text = format!("{number} {title}");
         spans.push(if is_here {
@@ -82,7 +82,6 @@ fn tabs(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         });
     }
     let deeper = match model.page() {
-        Page::Accident => Some("5 Accident".to_owned()),
         Page::Plan => Some(format!("Plan {}", model.plan.runbook)),
         Page::Run => Some(model.run.as_ref().map_or("Run".to_owned(), |run| format!("Run {}", run.id))),
         Page::Transcript => {
@@ -93,7 +92,8 @@ fn tabs(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         _ => None,
     };
     if let Some(deeper) = deeper {
-        spans.push(paint.span(Role::Text, " "));
+        let used: usize = spans.iter().map(Span::width).sum();
+        let deeper = fit(&paint.letters(&deeper), usize::from(area.width).saturating_sub(used + 2));
         spans.push(paint.span(Role::Selected, &format!(" {deeper} ")));
     }
     let left = Line::from(spans);
@@ -108,7 +108,7 @@ fn banner(model: &Model) -> Option<String> {
     let card = model.runs.open().filter(|_| model.page() != Page::Run)?;
     let told = card.told.as_ref().ok()?;
     Some(match (&told.gate, card.is_runner_alive) {
-        (Some(_), _) => format!("■ {} waits at a gate", card.id),
+        (Some(_), _) => format!("■ {} at a gate", card.id),
         (None, true) => format!("▸ {} {}", card.id, told.outcome),
         (None, false) => format!("? {} has no runner", card.id),
     })

@@ -19,6 +19,7 @@ use crate::ui::event::{Event, Reply};
 use accident::Heard;
 use rustix::fd::OwnedFd;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
@@ -147,9 +148,10 @@ impl Worker {
 
     fn ask(&self, question: impl FnOnce(&Settings) -> Reply + Send + 'static) {
         let (settings, post) = (Arc::clone(&self.settings), self.post.clone());
-        let started = std::thread::Builder::new()
-            .name("question".to_owned())
-            .spawn(move || post.send(Event::Reply(Box::new(question(&settings)))));
+        let started = std::thread::Builder::new().name("question".to_owned()).spawn(move || {
+            let reply = guarded(|| question(&settings)).unwrap_or_else(Reply::Failed);
+            post.send(Event::Reply(Box::new(reply)));
+        });
         if let Err(error) = started {
             let why = format!("nothing can be asked: {error}");
             self.post.send(Event::Reply(Box::new(Reply::Failed(why))));
@@ -189,7 +191,7 @@ impl Worker {
         let named = id.clone();
         let started = std::thread::Builder::new().name("follow".to_owned()).spawn(move || {
             let tell = |reply| post.send(Event::Reply(Box::new(reply)));
-            if let Err(why) = follow::follow(&settings, &id, &leave, &tell)
+            if let Err(why) = guarded(|| follow::follow(&settings, &id, &leave, &tell)).and_then(|followed| followed)
                 && !leave.load(Ordering::SeqCst)
             {
                 tell(Reply::Lost(id, why));
@@ -228,6 +230,16 @@ type Index = Arc<Mutex<Option<Arc<IndexFile>>>>;
 
 fn put(index: &Index, file: IndexFile) {
     *index.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(file));
+}
+
+/// What comes of it; a defect of the program's own as words, for the screen: the console goes on.
+fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    // What it was working on is gone with it.
+    std::panic::catch_unwind(AssertUnwindSafe(work)).map_err(|thrown| {
+        let words = thrown.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| thrown.downcast_ref::<&str>().copied()).unwrap_or("no words");
+        format!("a defect of lifeboat's own kept the answer away: {}", crate::domain::text::clean(words))
+    })
 }
 
 /// A run's folder.
@@ -295,4 +307,16 @@ fn send(settings: &Settings, seats: &Seats, id: RunId, request: Box<Request>, ta
     };
     let answer = asked().map(|sequence| format!("{what} (journal entry {sequence})"));
     Reply::Answered(id, answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_defect_comes_back_as_words() {
+        assert_eq!(guarded(|| 7), Ok(7));
+        let told = guarded(|| -> u8 { panic!("row {} is not there\u{1b}[2J", 7) });
+        assert_eq!(told, Err("a defect of lifeboat's own kept the answer away: row 7 is not there␛[2J".to_owned()));
+    }
 }

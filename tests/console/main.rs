@@ -18,6 +18,7 @@ mod movement;
 mod pages;
 mod rehearsal;
 mod seat;
+mod sources;
 mod support;
 mod targets;
 mod wall;

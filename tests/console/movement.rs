@@ -125,7 +125,7 @@ fn a_run_that_is_on_is_told_of_first_and_only_once() {
     press(&mut model, &["Esc"]);
     reply(&mut model, Reply::Runs(Ok(vec![open_card(), ended_card()])));
     assert!(model.popup.is_none());
-    assert!(screen(&model).contains("7Q2K9XAB waits at a gate"), "the header tells of it on");
+    assert!(screen(&model).contains("■ 7Q2K9XAB at a gate"), "the header tells of it on");
 }
 
 #[test]
@@ -196,4 +196,50 @@ fn copies_go_to_the_terminal_and_say_so() {
     let copied = press(&mut model, &["Y"]);
     let [Action::Copy(command)] = &copied[..] else { panic!("{copied:?}") };
     assert!(command.starts_with("/usr/bin/pgbackrest --stanza=main") && command.ends_with(" restore"), "{command}");
+}
+
+#[test]
+fn a_text_that_was_scrolled_to_its_end_comes_back_with_the_first_key() {
+    let mut model = filled(SIZE, Depth::True);
+    press(&mut model, &["?", "End"]);
+    let end = screen(&model);
+    assert!(end.contains("leave without a note"), "{end}");
+    press(&mut model, &["k"]);
+    assert_ne!(screen(&model), end);
+    let mut model = filled(SIZE, Depth::True);
+    press(&mut model, &["d"]);
+    let ticket = model.plan.ticket;
+    reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal()))));
+    press(&mut model, &["Tab", "End"]);
+    let end = screen(&model);
+    assert!(end.contains("seal"), "{end}");
+    press(&mut model, &["k"]);
+    assert_ne!(screen(&model), end);
+}
+
+#[test]
+fn all_steps_of_a_runbook_are_read_on_the_smallest_screen() {
+    let mut model = filled(SIZE, Depth::True);
+    press(&mut model, &["3"]);
+    while model.runbooks.current().unwrap().name != "restore-drill" {
+        press(&mut model, &["Down"]);
+    }
+    let titles: Vec<String> = {
+        let card = model.runbooks.current().unwrap();
+        card.runbook.as_ref().unwrap().steps.iter().map(|step| step.title.clone()).collect()
+    };
+    let mut seen = screen(&model);
+    assert!(seen.contains("more: PgDn"), "{seen}");
+    for _ in 0..20 {
+        press(&mut model, &["PgDn"]);
+        seen += &screen(&model);
+    }
+    let cut = |title: &str| title.chars().take(50).collect::<String>();
+    for title in &titles {
+        assert!(seen.contains(&cut(title)), "{title}");
+    }
+    assert!(screen(&model).contains("can't be undone: a gate stands before it"), "{}", screen(&model));
+    // The way back begins at once.
+    press(&mut model, &["PgUp"]);
+    assert!(!screen(&model).contains("can't be undone: a gate stands before it"));
 }

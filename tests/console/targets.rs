@@ -1,7 +1,8 @@
 //! Targets as they are typed: what was understood is shown at once, and what can mean two moments is asked.
 
-use crate::support::{filled, press, reply, runbooks, screen, type_text};
+use crate::support::{filled, ground, press, reply, runbooks, screen, type_text};
 use chrono_tz::Europe::Berlin;
+use lifeboat::engine::ground::Ground;
 use lifeboat::ui::action::Action;
 use lifeboat::ui::event::Reply;
 use lifeboat::ui::model::{Model, Popup};
@@ -93,4 +94,20 @@ fn the_plan_is_given_the_absolute_moment() {
         _ => None,
     });
     assert_eq!(given.as_deref(), Some("time:2026-11-22 09:30:00.000000+00"));
+}
+
+#[test]
+fn the_servers_time_is_its_own_where_its_configuration_can_be_read_and_else_said_to_be_the_hosts() {
+    let typed = |zone: Option<chrono_tz::Tz>| {
+        let mut model = filled((80, 24), Depth::True);
+        press(&mut model, &["2", "t"]);
+        type_text(&mut model, "2026-11-22 11:13:00+03");
+        // It may be known only after it was typed.
+        reply(&mut model, Reply::Ground("main".into(), Ground { server_zone: zone, ..ground() }));
+        screen(&model)
+    };
+    let own = typed(Some(chrono_tz::America::New_York));
+    assert!(own.contains("server   2026-11-22 03:13:00 -05:00  America/New_York"), "{own}");
+    let host = typed(None);
+    assert!(host.contains("server   2026-11-22 08:13:00 +00:00  the host's: its own is unknown"), "{host}");
 }

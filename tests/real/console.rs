@@ -1,16 +1,17 @@
 //! The console in a real terminal, on a real practice cluster: a drill by keys, from the first screen to the evidence.
 
 use crate::lab::{self, Lab};
+use crate::sent;
 use crate::terminal::{Terminal, answers, journal, run_name};
 use lifeboat::engine::rehearsal::{Acknowledged, Layout, Truth};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 
 /// Longer than keys that were typed ahead are dropped for.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(450);
+pub(crate) const PAUSE: std::time::Duration = std::time::Duration::from_millis(450);
 
 /// A console whose first screen is complete.
-fn open(lab: &Lab) -> Terminal {
+pub(crate) fn open(lab: &Lab) -> Terminal {
     let terminal = Terminal::start(lab, &[]);
     terminal.wait_for("Backup sets");
     terminal.wait_for("no drill");
@@ -76,8 +77,9 @@ fn a_drill_by_keys_outlives_its_console_and_is_completed_from_another_one() {
 }
 
 /// The screen of before is back, and the cursor with it.
-fn assert_left(terminal: &Terminal) {
+pub(crate) fn assert_left(terminal: &Terminal) {
     let bytes = terminal.bytes();
+    sent::own_sequences_only(&bytes);
     let last = |sequence: &[u8]| bytes.windows(sequence.len()).rposition(|window| window == sequence);
     for (on, off) in [("\x1b[?1049h", "\x1b[?1049l"), ("\x1b[?25l", "\x1b[?25h"), ("\x1b[?2026h", "\x1b[?2026l")] {
         assert!(last(off.as_bytes()) > last(on.as_bytes()), "{on:?} is not taken back");
@@ -111,6 +113,7 @@ fn it_is_stopped_and_goes_on_and_takes_any_size() {
         bytes.windows(8).filter(|window| window == b"\x1b[?1049l").count() == 1
     });
     terminal.assert_restored();
+    assert_left(&terminal);
     terminal.signal(Signal::CONT);
     lab::wait_until("the terminal is taken again", || {
         let bytes = terminal.bytes();
@@ -123,6 +126,25 @@ fn it_is_stopped_and_goes_on_and_takes_any_size() {
     terminal.wait_for("builds on");
     terminal.send("?");
     terminal.wait_for("plan a restore drill of the set under the cursor");
+    terminal.send("q");
+    assert_eq!(terminal.wait_end(), 0);
+}
+
+#[test]
+fn a_target_is_told_in_the_servers_own_time_though_the_server_is_down() {
+    let lab = lab::copy();
+    let settings = lab.layout.production().join("postgresql.auto.conf");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text + "timezone = 'Asia/Kolkata'\n").unwrap();
+    let mut terminal = open(&lab);
+    terminal.send("2");
+    terminal.wait_for("Recoverable");
+    terminal.send("t");
+    terminal.wait_for("Recover to:");
+    terminal.type_keys("2026-11-22 11:13:00+03");
+    terminal.wait_for("server   2026-11-22 13:43:00 +05:30  Asia/Kolkata");
+    terminal.send("\u{1b}");
+    terminal.wait_for("minute");
     terminal.send("q");
     assert_eq!(terminal.wait_end(), 0);
 }
@@ -164,7 +186,7 @@ fn moments(practice: &Path) -> (String, String) {
 }
 
 /// Keys, counted.
-fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
+pub(crate) fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
     for key in keys {
         terminal.send(key);
         *count += 1;
@@ -172,7 +194,7 @@ fn press(terminal: &mut Terminal, count: &mut usize, keys: &[&str]) {
 }
 
 /// Types a target into the line that asks for it and takes it.
-fn give(terminal: &mut Terminal, count: &mut usize, target: &str, understood: &str) {
+pub(crate) fn give(terminal: &mut Terminal, count: &mut usize, target: &str, understood: &str) {
     terminal.type_keys(target);
     terminal.wait_for(understood);
     press(terminal, count, &["\r"]);
@@ -238,7 +260,7 @@ fn a_rehearsed_incident_is_recovered_in_the_console_from_the_page_to_a_perfect_s
 }
 
 /// Goes to the decision, moves to a way on and takes it.
-fn decide(terminal: &mut Terminal, moves: &[&str]) {
+pub(crate) fn decide(terminal: &mut Terminal, moves: &[&str]) {
     terminal.send("g");
     terminal.wait_for("Choose the way on");
     std::thread::sleep(PAUSE);

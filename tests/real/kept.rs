@@ -104,7 +104,7 @@ fn the_last_known_sets_stand_there_while_pgbackrest_does_not_answer() {
     File::create(&door.broken).unwrap();
     let terminal = Terminal::start(&lab, &[]);
     terminal.wait_for("the last look failed");
-    terminal.wait_for("pgbackrest could not be asked");
+    terminal.wait_for("! the last look failed: ");
     assert!(terminal.screen().contains("last known, read "), "{}", terminal.screen());
     leave(terminal);
     fs::remove_file(&door.broken).unwrap();

@@ -1,6 +1,7 @@
 //! The engineer at the terminal: what approves a gate and what does not, in a real terminal of 80 by 24.
 
 use crate::console::approve;
+use crate::kills_support as kills;
 use crate::lab::{self, Lab};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtyPair, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal};
@@ -46,18 +47,43 @@ impl Terminal {
 
     /// The same in a terminal of so many columns.
     fn start_sized(lab: &Lab, arguments: &[&str], variables: &[(&str, &str)], columns: u16) -> Terminal {
-        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lifeboat"));
         command.env_clear();
         command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         for (name, value) in variables {
             command.env(name, value);
         }
-        command.cwd("/");
         command.arg("--settings");
         command.arg(lab.layout.settings());
         command.args(arguments);
+        Terminal::of(command, columns)
+    }
+
+    /// `lifeboat` in a terminal within the terminal, which can be taken away from it: `script` (util-linux) plays the part
+    /// of sshd. See [`Terminal::hang_up`].
+    pub(crate) fn start_remote(lab: &Lab, arguments: &[&str]) -> Terminal {
+        let settings = lab.layout.settings();
+        let words = [&[env!("CARGO_BIN_EXE_lifeboat"), "--settings", settings.to_str().unwrap()], arguments].concat();
+        assert!(words.iter().all(|word| !word.contains([' ', '\''])), "{words:?}");
+        let mut command = CommandBuilder::new("script");
+        command.env_clear();
+        for (name, value) in [
+            ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            ("SHELL", "/bin/sh"),
+            ("LANG", "C.UTF-8"),
+            ("TERM", "xterm-256color"),
+        ] {
+            command.env(name, value);
+        }
+        command.args(["-q", "-f", "-c", &format!("exec {}", words.join(" ")), "/dev/null"]);
+        Terminal::of(command, 80)
+    }
+
+    /// Some program in a terminal of so many columns.
+    pub(crate) fn of(mut command: CommandBuilder, columns: u16) -> Terminal {
+        let size = PtySize { rows: 24, cols: columns, pixel_width: 0, pixel_height: 0 };
+        let PtyPair { master, slave } = native_pty_system().openpty(size).unwrap();
+        command.cwd("/");
         let device = File::options().read(true).write(true).open(master.tty_name().unwrap()).unwrap();
         let child = slave.spawn_command(command).unwrap();
         drop(slave);
@@ -97,7 +123,11 @@ impl Terminal {
 
     /// Waits until the screen shows this.
     pub(crate) fn wait_for(&self, text: &str) {
-        lab::wait_until(text, || self.screen().contains(text));
+        let until = std::time::Instant::now() + lab::PATIENCE;
+        while !self.screen().contains(text) {
+            assert!(std::time::Instant::now() < until, "waited in vain: {text}\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits until the gate is open and asks.
@@ -168,6 +198,17 @@ impl Terminal {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.process_id().unwrap()).unwrap();
         rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Takes the terminal away, as a lost connection does, and waits until whoever ran in it has ended.
+    pub(crate) fn hang_up(mut self) {
+        let mut below = kills::children_of(&[self.child.process_id().unwrap()]);
+        assert!(!below.is_empty(), "{}", self.screen());
+        // As the owner the program is another process than the one that was started.
+        below.extend(kills::children_of(&below));
+        self.signal(Signal::KILL);
+        self.wait_end();
+        lab::wait_until("who ran in the terminal has ended", || !below.iter().any(|pid| kills::is_alive(*pid)));
     }
 
     /// Gives the window another size.

@@ -2,7 +2,7 @@
 
 use super::super::gate::{self, Typed};
 use super::super::terminal::Letters;
-use super::{Args, accident, evidence, newest_run, outcome_of, run_lifeboat, tell};
+use super::{Args, accident, evidence, newest_run, open_console, outcome_of, run_lifeboat, tell};
 use super::{Context, Exit, Globals};
 use crate::domain::run::Run;
 use crate::engine::postgres::{LiveState, server_is_live};
@@ -75,7 +75,7 @@ pub(super) fn lead(rehearsal: &mut Rehearsal, args: &Args, interrupted: &Arc<Ato
 /// as well, where it stays.
 fn in_console(rehearsal: &Rehearsal, practice: &Context, settings: &Path, args: &Args) -> anyhow::Result<Rehearsed> {
     let left = |exit| Ok(Rehearsed { exit, is_perfect: false });
-    match run_lifeboat(rehearsal, &[])? {
+    match open_console(rehearsal, args)? {
         Exit::Done => {}
         other => return left(other),
     }

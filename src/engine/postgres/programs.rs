@@ -86,6 +86,25 @@ impl PostgresPrograms {
         ControlData::parse(&said)
             .map_err(|source| PostgresError::ControlData { data_directory: data_directory.to_owned(), source })
     }
+
+    /// What the configuration in a data directory (or beside it: `config_file`) makes of a setting. It reads files only;
+    /// the server may run or not (`postgres -C`).
+    ///
+    /// # Errors
+    /// When there is no such setting, or the configuration has a mistake.
+    pub fn setting(
+        &self,
+        name: &str,
+        data_directory: &Path,
+        config_file: Option<&Path>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<String, PostgresError> {
+        // "-C" first: only then root is no reason to refuse.
+        let mut question = question(&self.bin_directory, "postgres", &["-C", name, "-D"], environment);
+        question.arguments.push(data_directory.into());
+        question.arguments.extend(config_file.map(|path| format!("--config_file={}", path.display()).into()));
+        run(&question).map(|said| said.trim_end_matches('\n').to_owned())
+    }
 }
 
 /// The major version of a version's text: `15` of `15.18`, `9.6` of `9.6.24`, `19` of `19beta2`.

@@ -152,6 +152,8 @@ pub struct RunbooksState {
     pub filter: String,
     /// Where the cursor is, among those shown.
     pub cursor: Cursor,
+    /// The first line on the screen of the one under the cursor.
+    pub top: usize,
 }
 
 impl RunbooksState {

@@ -30,6 +30,12 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     widgets::lines(buffer, inner, &lines[model.help_top.min(most)..]);
 }
 
+pub(super) fn last_top(paint: Paint<'_>, area: Rect) -> usize {
+    let inner = widgets::inside(area);
+    // Two columns show all of it.
+    if inner.width >= TWO_COLUMNS { 0 } else { lines(paint).len().saturating_sub(usize::from(inner.height)) }
+}
+
 /// All of the help.
 fn lines(paint: Paint<'_>) -> Vec<Line<'static>> {
     let mut lines = Vec::new();

@@ -21,6 +21,21 @@ use crate::ui::paint::Paint;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+/// How far the text of the page can be scrolled: its first line on the screen where its end is in sight. `None` for a
+/// page that knows that itself.
+#[must_use]
+pub fn last_top(model: &Model) -> Option<usize> {
+    let paint = Paint::new(&model.theme, model.setup.ascii);
+    let rows = u16::try_from(model.page_rows()).unwrap_or(u16::MAX);
+    let area = Rect::new(1, 2, model.size.0.saturating_sub(2), rows);
+    match model.page() {
+        Page::Help => Some(help::last_top(paint, area)),
+        Page::Plan => Some(plan::last_top(model, paint, area)),
+        Page::Runbooks => Some(runbooks::last_top(model, paint, area)),
+        _ => None,
+    }
+}
+
 /// Draws the page that is shown.
 pub fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let whole = area;

@@ -33,6 +33,11 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     widgets::lines(buffer, inner, &lines[state.top.min(most)..]);
 }
 
+pub(super) fn last_top(model: &Model, paint: Paint<'_>, area: Rect) -> usize {
+    let inner = widgets::inside(widgets::split(area, FORM_COLUMNS, FORM_ROWS).1);
+    text_lines(model, paint, usize::from(inner.width)).len().saturating_sub(usize::from(inner.height))
+}
+
 fn draw_form(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let state = &model.plan;
     let focus = if state.panel == Panel::Parameters { "Parameters ▸" } else { "Parameters" };

@@ -12,16 +12,22 @@ use crate::ui::width::pad;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget as _};
+
+/// Columns of the list beside a runbook.
+const LIST_COLUMNS: u16 = 60;
+/// Rows of the list above it.
+const LIST_ROWS: u16 = 6;
 
 pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
-    let (list, detail) = widgets::split(area, 60, 6);
+    let (list, detail) = widgets::split(area, LIST_COLUMNS, LIST_ROWS);
     let filter = &model.runbooks.filter;
     let remark = if filter.is_empty() { String::new() } else { format!("only '{filter}'") };
     let inner = widgets::panel(buffer, list, paint, "Runbooks", &remark);
     let cards: Vec<&RunbookCard> = model.runbooks.shown().collect();
     if cards.is_empty() {
         let text = match (&model.runbooks.problem, &model.runbooks.cards) {
-            (Some(problem), _) => problem.clone(),
+            (Some(problem), _) => format!("{problem}. r looks again"),
             (None, None) => "Reading the runbooks.".to_owned(),
             (None, Some(_)) => "No runbook fits.".to_owned(),
         };
@@ -40,7 +46,22 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     });
     let Some(card) = model.runbooks.current() else { return };
     let inner = widgets::panel(buffer, detail, paint, &card.name, &last_time(model, &card.name));
-    widgets::lines(buffer, inner, &card_lines(paint, card, usize::from(inner.width)));
+    let lines = card_lines(paint, card, usize::from(inner.width));
+    let most = lines.len().saturating_sub(usize::from(inner.height));
+    let top = model.runbooks.top.min(most);
+    widgets::lines(buffer, inner, &lines[top..]);
+    if top < most {
+        let last = Rect { y: inner.y + inner.height.saturating_sub(1), height: 1.min(inner.height), ..inner };
+        Clear.render(last, buffer);
+        let more = lines.len() - top + 1 - usize::from(inner.height);
+        widgets::lines(buffer, last, &[paint.line(Role::Faint, &format!("…  {more} more: PgDn"))]);
+    }
+}
+
+pub(super) fn last_top(model: &Model, paint: Paint<'_>, area: Rect) -> usize {
+    let inner = widgets::inside(widgets::split(area, LIST_COLUMNS, LIST_ROWS).1);
+    let lines = model.runbooks.current().map(|card| card_lines(paint, card, usize::from(inner.width)));
+    lines.map_or(0, |lines| lines.len().saturating_sub(usize::from(inner.height)))
 }
 
 /// How long it took last time.

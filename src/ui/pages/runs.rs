@@ -20,7 +20,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let cards: Vec<&RunCard> = model.runs.shown().collect();
     if cards.is_empty() {
         let text = match (&model.runs.problem, &model.runs.cards) {
-            (Some(problem), _) => problem.clone(),
+            (Some(problem), _) => format!("{problem}. r looks again"),
             (None, None) => "Reading the runs.".to_owned(),
             (None, Some(_)) if !filter.is_empty() => "No run fits.".to_owned(),
             (None, Some(_)) => "No run on this host yet: d on a backup set plans the first drill.".to_owned(),

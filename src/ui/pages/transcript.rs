@@ -12,7 +12,8 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let state = &model.transcript;
     let count = state.lines.as_ref().map_or(0, Vec::len);
     let search = if state.search.is_empty() { String::new() } else { format!(" · '{}' n N", state.search) };
-    let remark = format!("line {} of {count}{search}", (state.top + 1).min(count));
+    let place = format!("line {} of {count}{search}", (state.top + 1).min(count));
+    let remark = if count > 0 { place } else { String::new() };
     let title = state.run.as_ref().map(|run| format!("Transcript of run {run}")).unwrap_or_default();
     let inner = widgets::panel(buffer, area, paint, &title, &remark);
     let width = usize::from(inner.width);

@@ -170,6 +170,8 @@ pub(super) fn answered(model: &mut Model, result: &Result<String, String>) {
     };
     focus.is_sent = false;
     if let Err(why) = result {
-        focus.said = Some(format!("not approved: {}", crate::domain::text::clean(why)));
+        let why = crate::domain::text::clean(why);
+        // It is said already, and the line is one.
+        focus.said = Some(format!("not approved: {}", why.trim_end_matches("; nothing was approved")));
     }
 }

@@ -1,6 +1,6 @@
 //! Answers, and news of the run that is followed.
 
-use super::{accident, complain, gate, go, rehearsal, run, say};
+use super::{accident, complain, gate, go, rehearsal, run, say, target};
 use crate::domain::event::RunId;
 use crate::domain::inventory::{Known, Stanza};
 use crate::ui::action::{Action, Anchor, OutputKey};
@@ -28,6 +28,7 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
         Reply::Ground(stanza, ground) => {
             model.inventory.grounds.insert(stanza, ground);
             model.timeline.choose(&model.inventory);
+            target::again(model);
         }
         Reply::Detail(key, detail) => {
             if let Err(why) = &detail {
@@ -118,8 +119,7 @@ fn inventory(model: &mut Model, found: Result<Known, String>, out: &mut Vec<Acti
         // What was known before stays on the screen, with its age.
         Err(why) => {
             if model.inventory.has_sets() {
-                let first = why.lines().next().unwrap_or_default();
-                complain(model, &format!("pgbackrest could not be asked: {first}"));
+                complain(model, &format!("the last look failed: {}", why.lines().next().unwrap_or_default()));
             }
             model.inventory.problem = Some(why);
         }

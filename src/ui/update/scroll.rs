@@ -3,6 +3,10 @@
 use super::{accident, complain, plan, run, say};
 use crate::ui::action::{Action, Anchor};
 use crate::ui::model::{Model, Page, Panel, contains};
+use crate::ui::pages;
+
+/// Lines of a runbook that a page key goes by: fewer than any window shows.
+const STEPS: isize = 8;
 
 /// The cursor, or the text, by rows.
 pub(super) fn rows(model: &mut Model, rows: isize, out: &mut Vec<Action>) {
@@ -16,6 +20,7 @@ pub(super) fn rows(model: &mut Model, rows: isize, out: &mut Vec<Action>) {
         Page::Runbooks => {
             let count = model.runbooks.shown().count();
             model.runbooks.cursor.step(rows, count);
+            model.runbooks.top = 0;
         }
         Page::Plan if model.plan.panel == Panel::Parameters => {
             let count = plan::count(model);
@@ -31,17 +36,31 @@ pub(super) fn rows(model: &mut Model, rows: isize, out: &mut Vec<Action>) {
         Page::Rehearsal => {}
         Page::Help => model.help_top = model.help_top.saturating_add_signed(rows),
     }
+    settle(model);
+}
+
+/// No text is scrolled behind its end: the way back begins where it is seen.
+fn settle(model: &mut Model) {
+    let Some(most) = pages::last_top(model) else { return };
+    match model.page() {
+        Page::Help => model.help_top = model.help_top.min(most),
+        Page::Plan => model.plan.top = model.plan.top.min(most),
+        Page::Runbooks => model.runbooks.top = model.runbooks.top.min(most),
+        _ => {}
+    }
 }
 
 /// By pages.
-pub(super) fn pages(model: &mut Model, pages: isize, out: &mut Vec<Action>) {
+pub(super) fn by_pages(model: &mut Model, pages: isize, out: &mut Vec<Action>) {
     let height = isize::try_from(model.page_rows().saturating_sub(2).max(1)).unwrap_or(1) * pages;
     match model.page() {
         Page::Run => scroll_output(model, pages < 0, out),
         Page::Timeline => minutes(model, pages as i64 * 60 * 24),
         Page::Plan => model.plan.top = model.plan.top.saturating_add_signed(height),
+        Page::Runbooks => model.runbooks.top = model.runbooks.top.saturating_add_signed(pages * STEPS),
         _ => rows(model, height, out),
     }
+    settle(model);
 }
 
 /// To the beginning or the end.
@@ -63,6 +82,7 @@ pub(super) fn ends(model: &mut Model, to_end: bool, out: &mut Vec<Action>) {
         Page::Help => model.help_top = if to_end { usize::MAX / 2 } else { 0 },
         _ => rows(model, far, out),
     }
+    settle(model);
 }
 
 /// The timeline's cursor.

@@ -29,6 +29,14 @@ pub(super) fn put(model: &mut Model, purpose: Purpose, title: &str, text: &str) 
     model.popup = Some(popup);
 }
 
+/// Says it anew: something is known that was not when it was typed.
+pub(super) fn again(model: &mut Model) {
+    if let Some(mut popup) = model.popup.take() {
+        understand(model, &mut popup);
+        model.popup = Some(popup);
+    }
+}
+
 /// Says what was understood of what was typed, where a target is asked for.
 pub(super) fn understand(model: &Model, popup: &mut Popup) {
     accident::understand(model, popup);
@@ -45,10 +53,14 @@ pub(super) fn understand(model: &Model, popup: &mut Popup) {
             vec![format!("for example {}{}", example.format("%Y-%m-%d %H:%M"), zone.offset(model.utc()))]
         }
         Ok(Understood { target: RecoveryTarget::Time { at, .. }, is_zone_assumed }) => {
-            let server = model.setup.server_zone.local(at);
+            let found = model.inventory.ground().and_then(|ground| ground.server_zone);
+            let (server, whose) = match found {
+                Some(zone) => (Zone::Named(zone).local(at), zone.name()),
+                None => (model.setup.server_zone.local(at), "the host's: its own is unknown"),
+            };
             let mut lines = vec![
                 format!("UTC      {}", at.format("%Y-%m-%d %H:%M:%S%.f +00:00")),
-                format!("server   {}", server.format("%Y-%m-%d %H:%M:%S%.f %:z")),
+                format!("server   {}  {whose}", server.format("%Y-%m-%d %H:%M:%S%.f %:z")),
                 format!("yours    {}", zone.local(at).format("%Y-%m-%d %H:%M:%S%.f %:z")),
                 format!("         {}", ago(at, model.utc())),
             ];

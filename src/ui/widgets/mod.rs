@@ -34,6 +34,15 @@ pub fn panel(buffer: &mut Buffer, area: Rect, paint: Paint<'_>, title: &str, rem
         pieces.extend([(Role::Faint, " "), (Role::Faint, remark.as_str())]);
     }
     buffer.set_line(area.x, area.y, &paint.pieces(&pieces), area.width);
+    inside(area)
+}
+
+/// What is inside a panel.
+#[must_use]
+pub fn inside(area: Rect) -> Rect {
+    if area.height == 0 || area.width < 4 {
+        return Rect { height: 0, ..area };
+    }
     Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
