@@ -28,7 +28,6 @@ const VALUES: [(&str, &str); 58] = [
     ("port", "5432"),
     ("user", "postgres"),
     ("database", "shop"),
-    ("cluster.cluster", "whole"),
     ("cluster.role", "primary"),
     ("managed.manager", "pg_ctlcluster"),
     ("managed.hold", "start.conf says disabled while the work goes on"),

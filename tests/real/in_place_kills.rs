@@ -148,6 +148,12 @@ fn the_clients_of_a_recovery_are_killed_and_its_runner_goes_on() {
         match recovery.asks() {
             Some(Way::Ended(_)) => break,
             Some(Way::Decision) => recovery.decide(&["promote"]),
+            // Its runner has ended, and the entry with the end was not read yet: nobody else is there to write another.
+            Some(Way::Left) => {
+                recovery.drill.read_on(Duration::from_secs(1));
+                let ended = recovery.drill.run().ended.is_some();
+                assert!(ended, "its runner is gone: {:?}", recovery.drill.last(3));
+            }
             Some(other) => panic!("{other:?}: {}", recovery.reasons()),
             None => {
                 if let Some(gate) = recovery.drill.run().open_gate().map(|(gate, _)| gate.id.to_string()) {

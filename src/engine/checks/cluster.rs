@@ -142,7 +142,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     let there = |name: &str| directory.join(name).symlink_metadata().is_ok();
     let left: Vec<&str> = UNFINISHED.into_iter().filter(|name| there(name)).collect();
     report.put("unfinished", if left.is_empty() { "no" } else { "yes" });
-    for name in ["system-identifier", "timeline", "checkpoint", "role"] {
+    for name in ["system-identifier", "timeline", "checkpoint"] {
         report.put(name, "unknown");
     }
     let empty = match std::fs::read_dir(directory) {
@@ -153,11 +153,13 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     };
     if empty {
         report.put("cluster", "lost");
+        report.put("role", "lost");
         report.good("it is empty or not there: nothing can be kept, and the restore makes everything anew");
         return Ok(());
     }
     if !left.is_empty() {
         report.put("cluster", "unfinished");
+        report.put("role", "unfinished");
         report.good(format!(
             "an unfinished restore lies here ({}): it can't be started as it is. It is carried on with --delta, which keeps what was copied; what was there before it began is gone from here",
             left.join(" and ")
@@ -169,6 +171,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     }
     if !there("PG_VERSION") {
         report.put("cluster", "foreign");
+        report.put("role", "foreign");
         report.bad(
             format!("{} is not empty and holds no cluster: there is no PG_VERSION", directory.display()),
             "Look at what it is. If somebody removed a part of a cluster, move the rest away by hand and begin again with an empty directory; pgBackRest refuses this one with [040].",
@@ -186,6 +189,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
         return Ok(());
     }
     report.put("cluster", "damaged");
+    report.put("role", "damaged");
     match disarmed(directory)? {
         Some(found) => {
             let what = format!(
@@ -200,7 +204,7 @@ fn content(input: &Input<'_>, directory: &Path, wanted: u64, report: &mut CheckR
     Ok(())
 }
 
-/// What the cluster is to the others: by the files that PostgreSQL goes by (12 on), which a promotion removes.
+/// What a whole cluster is to the others (of another its state is told in that place): by the files that PostgreSQL goes by (12 on), which a promotion removes.
 fn role(directory: &Path, report: &mut CheckReport) {
     let there = |name: &str| directory.join(name).symlink_metadata().is_ok();
     if there("standby.signal") {
