@@ -8,6 +8,7 @@ mod as_they_come;
 mod cli;
 mod cluster;
 mod equal;
+mod fuzz;
 mod memory;
 mod scenarios;
 mod synthetic;
