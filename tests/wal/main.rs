@@ -9,6 +9,7 @@ mod as_they_come;
 mod cli;
 mod cluster;
 mod equal;
+mod fuzz;
 mod memory;
 mod scenarios;
 mod synthetic;

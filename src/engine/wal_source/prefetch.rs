@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 /// More than this many fetches at once only compete.
 const MOST: usize = 4;
 
-/// Segments that are fetched ahead hold at most about this much memory, or one segment.
+/// Segments that are fetched ahead hold at most about this much, or one segment: in memory, or as files without a name.
 const AHEAD_BYTES: u64 = 256 << 20;
 
 /// An iterator over fetched segments, in the order they were asked for. A segment that can't be had is an error in its
