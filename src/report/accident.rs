@@ -2,8 +2,7 @@
 
 use crate::domain::text::size;
 use crate::domain::wal::{SegmentSize, WalSegment};
-use crate::engine::accident::Reach;
-use crate::planning::accident::{Answer, ExactTarget, Suspect, SuspectRelation, discards, keeps};
+use crate::planning::accident::{Answer, ExactTarget, Reach, Suspect, SuspectRelation, discards, keeps};
 use crate::report::command_text::shell_word;
 use chrono::{DateTime, TimeZone, Utc};
 use std::fmt::Write as _;

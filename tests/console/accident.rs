@@ -3,8 +3,8 @@
 use crate::pages::pictures;
 use crate::support::{filled, picture, press, reply, screen, text, type_text};
 use lifeboat::domain::wal::WalSegment;
-use lifeboat::engine::accident::{Progress, Reach};
-use lifeboat::planning::accident::{Answer, Counts};
+use lifeboat::engine::accident::Progress;
+use lifeboat::planning::accident::{Answer, Counts, Reach};
 use lifeboat::planning::check::{VOCABULARY, lint};
 use lifeboat::planning::runbook::SHIPPED;
 use lifeboat::ui::action::Action;

@@ -6,7 +6,9 @@ use crate::production::{archive_only_grew, archived, picture, unchanged, under_l
 use crate::told::{self, tree};
 use lifeboat::domain::event::RunId;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 
 /// SQL on the side instance.
 fn ask(lab: &Lab, socket: &Path, text: &str) -> String {
@@ -154,4 +156,54 @@ fn given_up_it_leaves_nothing() {
     assert!(lab::processes_naming(&run.directory()).is_empty());
     assert_eq!(lab.sql(ROWS), "1,2,3");
     assert!(told::lifeboat(&lab, &["cleanup", &run.id()]).said.contains("left nothing behind"));
+}
+
+/// A session drops a table and commits later; meanwhile another one sells. The exact target keeps the sale, so that the drop is
+/// open there: the plan says what stays locked, and a probe of it ends by itself and says why.
+#[test]
+fn a_probe_of_what_the_accident_locked_ends_by_itself_and_says_why() {
+    let lab = lab::running();
+    lab.sql("CREATE TABLE ledger (n int)");
+    // It is in use.
+    (0..12).for_each(|n| _ = lab.sql(&format!("INSERT INTO ledger VALUES ({n})")));
+    let mut session = lab::as_owner(lab.marker.bin_directory.join("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", lab.layout.sockets().to_str().unwrap()])
+        .args(["-p", &lab.marker.port.to_string(), "-U", "postgres", "-d", "shop"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = session.stdin.take().unwrap();
+    input.write_all(b"BEGIN; DROP TABLE ledger;\n").unwrap();
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND backend_xid IS NOT NULL";
+    lab::wait_until("the table is dropped", || lab.sql(open) == "1");
+    lab.sql("INSERT INTO orders (customer_id, total_cents) VALUES (1, 987654321)");
+    input.write_all(b"COMMIT;\n").unwrap();
+    drop(input);
+    assert!(session.wait().unwrap().success());
+    lab.sql("INSERT INTO orders (customer_id, total_cents) VALUES (1, 987654322)");
+    lab.wait_archived();
+
+    let probe = "probe=SELECT count(*) FROM ledger";
+    let asked = ["pitr-side-by-side", "-p", "accident=around:1 minute ago window 10m", "-p", probe];
+    let plan = lab.run_lifeboat(&[&["plan"], &asked[..]].concat());
+    lab::assert_done(&plan, "lifeboat plan");
+    let plan = String::from_utf8(plan.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plan.contains("locked until promotion, even for reading"), "{plan}");
+
+    let mut run = Driven::begin(&lab, &asked);
+    run.through_gates();
+    let said = format!("{}\n{}", run.why(), told::lifeboat(&lab, &["transcript", &run.id()]).said);
+    assert!(run.run.held().next().is_some_and(|(step, _)| step.id.to_string() == "probe"), "{said}");
+    assert!(said.contains("canceling statement due to lock timeout"), "{said}");
+    let id = run.id();
+    lab::assert_done(&lab.run_lifeboat(&["resolve", &id, "probe", "done"]), "resolve");
+    run.attach();
+    run.through_gates();
+    let socket = run.socket();
+    let sold = "SELECT string_agg(total_cents::text, ',') FROM orders WHERE total_cents >= 987654321";
+    assert_eq!(ask(&lab, &socket, sold), "987654321", "{}", run.why());
+    run.decide(&["keep"]);
+    run.ended("done");
+    // Promoted: the lock is gone, and the table is there.
+    assert_eq!(ask(&lab, &socket, "SELECT count(*) FROM ledger"), "12");
 }

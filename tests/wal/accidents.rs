@@ -7,9 +7,11 @@ use crate::waldump as postgres;
 use chrono::{DateTime, Utc};
 use lifeboat::domain::lsn::Lsn;
 use lifeboat::engine::accident::{
-    Cancel, DirectorySource, Found, Limits, LiveCatalog, Reach, Request, find, investigate, list_commits, thrown_away,
+    Cancel, DirectorySource, Found, Limits, LiveCatalog, Request, find, investigate, list_commits, thrown_away,
 };
-use lifeboat::planning::accident::{ACCIDENT_SCORE, Answer, Boundary, Committed, ExactTarget, Names, Suspect, Window};
+use lifeboat::planning::accident::{
+    ACCIDENT_SCORE, Answer, Boundary, Committed, ExactTarget, Names, Reach, Suspect, Window,
+};
 use lifeboat::report::accident::waldump;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;

@@ -2,12 +2,11 @@
 
 use crate::domain::inventory::{RepositoryKey, Stanza};
 use crate::domain::text::clean;
-use crate::domain::wal::TimelineId;
+use crate::domain::wal::{TimelineId, WalSegment};
 use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
 use crate::engine::accident::archive::ArchiveSource;
 use crate::engine::accident::directory::DirectorySource;
 use crate::engine::accident::names::{self, Told};
-use crate::engine::accident::reach::Reach;
 use crate::engine::accident::scan::{self, News, Tell};
 use crate::engine::accident::sizes;
 use crate::engine::accident::source::{SegmentSource, SourceError};
@@ -18,7 +17,7 @@ use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError};
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::wal_source::{Cache, Cluster, WalSource, WalSourceError};
-use crate::planning::accident::{Answer, Committed, Coverage, Names, Window};
+use crate::planning::accident::{Answer, Committed, Coverage, Names, Reach, Window};
 use crate::settings::{PgbackrestSettings, Settings};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -251,7 +250,7 @@ fn of_directory(place: &Place, directory: &Path) -> Result<Opened, AccidentError
     let above = above.filter(|above| above.join("PG_VERSION").exists());
     let configured = || data_directory(config.as_ref(), stanza.as_deref()?);
     let data_directory = above.or_else(configured);
-    let reach = Reach::of_directory(directory);
+    let reach = reach(directory);
     let notes = Vec::new();
     Ok(Opened { source: Box::new(source), stanza, data_directory, reach, repositories: None, notes })
 }
@@ -272,7 +271,7 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
             let data_directory = named.as_deref().and_then(|stanza| data_directory(config.as_ref(), stanza));
             let found = pg_wal(&data_directory).and_then(|wal| Some((DirectorySource::open(&wal).ok()?, wal)));
             let Some((source, wal)) = found else { return Err(error) };
-            let reach = Reach::of_directory(&wal);
+            let reach = reach(&wal);
             let notes = vec![format!("the archive is not looked into, pg_wal alone: {error}")];
             let (source, stanza) = (Box::new(source), named);
             return Ok(Opened { source, stanza, data_directory, reach, repositories: None, notes });
@@ -301,11 +300,18 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
         }
     };
     let source = ArchiveSource::open(wal, request.timeline)?;
-    let beside = data_directory.as_deref().map(|data| Reach::of_directory(&data.join("pg_wal"))).unwrap_or_default();
+    let beside = data_directory.as_deref().map(|data| reach(&data.join("pg_wal"))).unwrap_or_default();
     let reach = Reach { archive: Some(words(place, &stanza.name)), ..beside };
     let (source, name) = (Box::new(source), Some(stanza.name.clone()));
     let repositories = Some((pgbackrest, stanza));
     Ok(Opened { source, stanza: name, data_directory, reach, repositories, notes })
+}
+
+/// A directory, with the segments that are in it now.
+fn reach(directory: &Path) -> Reach {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let segments = entries.filter_map(|entry| WalSegment::parse(entry.file_name().to_str()?).ok()).collect();
+    Reach { directory: Some((directory.to_owned(), segments)), ..Reach::default() }
 }
 
 /// pgBackRest as a person calls it for this stanza.

@@ -9,6 +9,7 @@ mod counts;
 mod damage;
 mod names;
 mod question;
+mod reach;
 mod score;
 mod search;
 mod suspects;
@@ -23,6 +24,7 @@ pub use answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, Su
 pub use counts::{Counts, Touched};
 pub use names::{Counted, Names, RelationKind, RelationName};
 pub use question::Question;
+pub use reach::Reach;
 pub use score::ACCIDENT_SCORE;
 pub use search::{Coverage, Search, Window};
 pub use thrown_away::{Boundary, Divide, ThrownAway};

@@ -480,6 +480,14 @@ fn a_target_divides_what_is_kept_from_what_is_thrown_away() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_is_told_and_the_order_of_the_wal_counts() {
+    let found = answer(&[inserts(700, 60), deletes(701, -60, 600), inserts(702, -59)]);
+    assert!(found.notes.iter().any(|note| note.contains("commit times go back 1 times")), "{:?}", found.notes);
+    let kept = found.suspects[0].last_kept.as_ref().map(|kept| kept.xid);
+    assert_eq!((proposed(&found), kept, found.suspects[0].discarded.commits), (Some(701), Some(700), 1));
+}
+
+#[test]
 fn what_a_target_leaves_locked_is_told() {
     // It dropped a table and others committed before it did: it is open at the target.
     let other = inserts(702, 0);

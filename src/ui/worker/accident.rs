@@ -1,7 +1,7 @@
 //! Reading WAL for the page of an accident.
 
-use crate::engine::accident::{Cancel, News, Place, Progress, Reach, Request, investigate};
-use crate::planning::accident::{Answer, Question};
+use crate::engine::accident::{Cancel, News, Place, Progress, Request, investigate};
+use crate::planning::accident::{Answer, Question, Reach};
 use crate::settings::Settings;
 use crate::ui::event::AccidentFound;
 

@@ -2,7 +2,7 @@
 
 use crate::domain::wal::{SegmentSize, WalSegment};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where plain segments lie, and the command that fetches the others.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,14 +13,4 @@ pub struct Reach {
     pub archive: Option<Vec<String>>,
     /// The size of the cluster's segments, where it is known.
     pub size: Option<SegmentSize>,
-}
-
-impl Reach {
-    /// A directory, with the segments that are in it now.
-    #[must_use]
-    pub fn of_directory(directory: &Path) -> Reach {
-        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-        let segments = entries.filter_map(|entry| WalSegment::parse(entry.file_name().to_str()?).ok()).collect();
-        Reach { directory: Some((directory.to_owned(), segments)), ..Reach::default() }
-    }
 }
