@@ -10,7 +10,7 @@ use lifeboat::ui::model::Model;
 use lifeboat::ui::theme::Depth;
 
 /// What a practice cluster's run had captured and been given, by the names that the runbook uses.
-const VALUES: [(&str, &str); 58] = [
+const VALUES: [(&str, &str); 57] = [
     ("target", "time:2026-11-22 23:13:04.000000+00"),
     ("target-keeps", "the commit of 2026-11-22 23:13:03.912345Z (xid 812)"),
     ("target-discards", "186 later commits: 184 inserts into orders"),

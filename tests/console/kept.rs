@@ -48,7 +48,7 @@ fn a_look_that_fails_leaves_them_there_and_says_so() {
     reply(&mut model, Reply::Inventory(Err("repo1 is not mounted\nmount it".into()), LastDrills::new()));
     let shown = screen(&model);
     assert!(shown.contains("last known, read 40 s ago · the last look failed"), "{shown}");
-    assert!(shown.contains("pgbackrest could not be asked: repo1 is not mounted"), "{shown}");
+    assert!(shown.contains("the last look failed: repo1 is not mounted"), "{shown}");
 }
 
 #[test]

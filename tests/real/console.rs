@@ -47,7 +47,8 @@ fn a_drill_by_keys_outlives_its_console_and_is_completed_from_another_one() {
     terminal.wait_end();
 
     let name = run_name(&lab);
-    let mut terminal = Terminal::start(&lab, &[]);
+    let variables = [("LANG", "C.UTF-8"), ("TERM", "xterm-256color"), ("PAGER", "cat")];
+    let mut terminal = Terminal::start_with(&lab, &[], &variables);
     terminal.wait_for("A run is on");
     terminal.wait_for(&name);
     terminal.send("\r");
@@ -66,6 +67,14 @@ fn a_drill_by_keys_outlives_its_console_and_is_completed_from_another_one() {
     terminal.send("t");
     terminal.wait_for(&format!("Transcript of run {name}"));
     terminal.wait_for("restore-drill");
+    // In the pager all of it is there, on a terminal that is given to it and taken again.
+    terminal.send("o");
+    let taken = |terminal: &Terminal| String::from_utf8_lossy(&terminal.bytes()).matches("\u{1b}[?1049h").count();
+    lab::wait_until("the pager was shown and left", || taken(&terminal) == 2);
+    let sent = String::from_utf8_lossy(&terminal.bytes()).into_owned();
+    let paged = sent.rsplit_once("\u{1b}[?1049h").unwrap().0.rsplit_once("\u{1b}[?1049l").unwrap().1;
+    assert!(paged.lines().count() > 100 && paged.contains("restore-drill"), "{paged}");
+    terminal.wait_for(&format!("Transcript of run {name}"));
     terminal.send("1r");
     terminal.wait_for("drilled");
     terminal.send("q");

@@ -11,7 +11,7 @@ use std::path::Path;
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Options of the command line whose value is a path, and so must survive the change of the folder.
-pub const PATH_OPTIONS: [&str; 10] = [
+pub const PATH_OPTIONS: [&str; 11] = [
     "--settings",
     "--pgbackrest",
     "--pgbackrest-config",
@@ -22,6 +22,7 @@ pub const PATH_OPTIONS: [&str; 10] = [
     "--report",
     "--metrics",
     "--wal-directory",
+    "--record",
 ];
 
 /// Variables whose value is a path.
@@ -72,7 +73,8 @@ pub(crate) fn environment(
 ) -> BTreeMap<OsString, OsString> {
     let mut carried = BTreeMap::from([(OsString::from("PATH"), OsString::from(DEFAULT_PATH))]);
     for (name, value) in variables {
-        let plain = ["PATH", "TZ", "TERM", "COLORTERM", "NO_COLOR", "SSH_AUTH_SOCK"].iter().any(|it| name == *it);
+        let plain =
+            ["PATH", "TZ", "TERM", "COLORTERM", "NO_COLOR", "PAGER", "SSH_AUTH_SOCK"].iter().any(|it| name == *it);
         let family = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
         let value = match directory {
             Some(directory) if PATH_VARIABLES.iter().any(|it| name == *it) && !value.is_empty() => {

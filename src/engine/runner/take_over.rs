@@ -3,8 +3,10 @@
 use super::{Runner, RunnerError, follow, reason};
 use crate::domain::event::Outcome;
 use crate::domain::plan::{StepId, StepKind};
+use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::processes::Mark;
 use crate::engine::step_process::Started;
+use crate::engine::surroundings::PGBACKREST_CONFIG;
 use crate::engine::{clock, step_process};
 use crate::planning::machine::{self, Observed, Seen};
 use std::io::Read;
@@ -108,8 +110,19 @@ impl Runner {
             _ => reason::of(&folder),
         };
         let output = if step.captures.is_empty() { Vec::new() } else { head(&folder.join("output")) };
+        // Captures and reasons go into the journal, and from there to the screen and the transcript.
+        let secrets = self.secrets();
+        let output = if output.is_empty() { output } else { secrets.redact(&text(output)).into_bytes() };
+        let reason = reason.map(|reason| secrets.redact(&reason));
         let milliseconds = outcome.milliseconds;
         Observed::Ended(Seen { outcome: Some(outcome), output, reason, milliseconds, ..Seen::default() })
+    }
+
+    /// The configuration whose secrets are kept out of the journal; without one that of the environment.
+    fn secrets(&self) -> BackrestConfig {
+        let real = &self.equipment.environment.real;
+        let file = self.run.plan.facts.identity.get(PGBACKREST_CONFIG).filter(|path| !path.is_empty());
+        BackrestConfig::load(file.map(Path::new), real).unwrap_or_else(|_| BackrestConfig::of_environment(real))
     }
 
     /// Reads the rest of a server's log before its end is judged, and lets waits come true that it fulfils.
@@ -143,6 +156,10 @@ impl Runner {
         let held = folder.join("alive").exists() && step_process::is_alive(&folder).unwrap_or(true);
         marked.max(usize::from(held))
     }
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 fn head(path: &Path) -> Vec<u8> {

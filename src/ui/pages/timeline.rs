@@ -18,8 +18,12 @@ use ratatui::text::Line;
 const NAME: usize = 7;
 /// More repositories are not drawn.
 const MOST_LINES: usize = 4;
-/// Columns of the target beside the list of sets.
-const TARGET_COLUMNS: u16 = 84;
+/// Columns of the target beside the list of sets: where there is room, and where the list has to be narrow.
+const TARGET_COLUMNS: (u16, u16) = (84, 66);
+/// From this width on there is.
+const ROOMY: u16 = 164;
+/// Columns of a set's row with its whole label.
+const WHOLE_ROW: u16 = 76;
 
 pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let reaches = model.inventory.reaches();
@@ -28,7 +32,8 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let inner = widgets::panel(buffer, Rect { height, ..area }, paint, "Recoverable", &freshness(model));
     widgets::lines(buffer, inner, &lines(model, paint, &reaches, usize::from(inner.width)));
     let rest = Rect { y: area.y + height, height: area.height - height, ..area };
-    let (target, sets) = widgets::split(rest, TARGET_COLUMNS, 10);
+    let columns = if area.width < ROOMY { TARGET_COLUMNS.1 } else { TARGET_COLUMNS.0 };
+    let (target, sets) = widgets::split(rest, columns, 10);
     let title = model.timeline.target().to_string();
     let inner = widgets::panel(buffer, target, paint, &format!("Target: {title}"), "");
     widgets::lines(buffer, inner, &target_lines(model, paint, usize::from(inner.width)));
@@ -161,13 +166,21 @@ fn draw_sets(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
         let mark = if serves == Some(index) { "serves" } else { "" };
         let zone = model.setup.zone;
         let when = if inner.width < 100 { zone.short(set.stop()) } else { zone.both(set.stop()) };
-        let text = format!(
+        let whole = format!(
             "{}  {}  {} {}",
             when,
             pad_left(&ago(set.stop(), model.utc()), 11),
             pad(&format!("repo{key}"), 6),
             set.label()
         );
+        let text = if inner.width < WHOLE_ROW {
+            // Its own part of the label: half a label names no set.
+            let label = set.label().to_string();
+            let own = label.rsplit('_').next().unwrap_or(&label);
+            format!("{when}  {} {own}", pad(&format!("repo{key}"), 6))
+        } else {
+            whole
+        };
         paint.pieces(&[(Role::Text, &text), (Role::Accent, "  "), (Role::Accent, mark)])
     });
 }
