@@ -43,6 +43,7 @@ mod letters;
 mod limits;
 mod managers;
 mod moments;
+mod pinned;
 mod production;
 mod progress;
 mod rehearsal;
