@@ -103,7 +103,8 @@ fn the_help_lists_every_action_and_the_footer_offers_what_it_says() {
 
 #[test]
 fn the_palette_finds_every_action_by_its_name() {
-    for place in [Place::Inventory, Place::Timeline, Place::Plan, Place::Run, Place::Runs] {
+    let pages = [Place::Inventory, Place::Timeline, Place::Plan, Place::Run, Place::Runs, Place::Accident];
+    for place in pages.into_iter().chain([Place::Runbooks, Place::Transcript, Place::Rehearsal, Place::Help]) {
         let mut model = at(place);
         press(&mut model, &[":"]);
         let Some(Popup::Picker { items, .. }) = &model.popup else { panic!("no palette at {place:?}") };

@@ -116,7 +116,11 @@ fn whatever_comes_from_outside_shows_as_marks_and_a_recording_holds_the_same() {
         screen.lines().any(|line| line.contains("Ask the query of your own ─") && line.contains("· done"))
     };
     while !is_there(&terminal.screen()) {
+        let cursor = |terminal: &Terminal| terminal.screen().lines().find(|line| line.contains('▌')).map(str::to_owned);
+        let before = cursor(&terminal);
         terminal.send("k");
+        lab::wait_until("the cursor moves", || cursor(&terminal) != before);
+        // What is known of the step comes with it.
         std::thread::sleep(std::time::Duration::from_millis(100));
         steps += 1;
         assert!(steps < 20, "{}", terminal.screen());
