@@ -21,6 +21,9 @@ pub(crate) struct Incident {
 impl Incident {
     pub(crate) fn new() -> Incident {
         let lab = lab::running();
+        // On a busy machine a checkpoint comes in the middle and recycles the segments that are to be saved.
+        lab.sql("ALTER SYSTEM SET wal_keep_size = '1GB'");
+        lab.sql("SELECT pg_reload_conf()");
         let place = lab.home().join("fast");
         lab::assert_done(&lab::as_owner("mkdir").arg(&place).output().unwrap(), "mkdir");
         lab.sql(&format!("CREATE TABLESPACE fast LOCATION '{}'", place.display()));
