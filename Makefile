@@ -25,7 +25,7 @@ rehearse:
 
 # Tests on real programs wait more than they work: with two at once on two cores, both cores stood still half of the time.
 test:
-	sh scripts/needs.sh
+	sh scripts/needs.sh sudo
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --locked --no-fail-fast
 
 lint:
@@ -52,7 +52,7 @@ CASES ?= 4096
 SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 
 prove:
-	sh scripts/needs.sh
+	sh scripts/needs.sh sudo
 	@echo 'make prove: CASES=$(CASES) SEED=$(SEED)'
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --profile prove --no-fail-fast
 

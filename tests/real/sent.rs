@@ -8,7 +8,7 @@ const FIXED: [&str; 13] = [
 
 /// Looks through all of it; the letters without sequences come back.
 ///
-/// Allowed are: placing the cursor, colours and modifiers, the modes of `FIXED`; a title, a notification, a bell, and a
+/// Allowed are: placing the cursor, blanks, colours and modifiers, the modes of `FIXED`; a title, a notification, a bell, and a
 /// text for the clipboard, each of plain letters; line ends where the screen is not the console's.
 pub(crate) fn own_sequences_only(bytes: &[u8]) -> String {
     let text = std::str::from_utf8(bytes).expect("what is sent is UTF-8");
@@ -51,7 +51,7 @@ fn sequence(rest: &str) -> Option<&str> {
     }
     if let Some(numbers) = rest.strip_prefix('[') {
         let end = numbers.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
-        return matches!(&numbers[end..=end], "H" | "m").then(|| &rest[..end + 2]);
+        return matches!(&numbers[end..=end], "H" | "C" | "X" | "m").then(|| &rest[..end + 2]);
     }
     let told = rest.strip_prefix(']')?;
     let (whole, _) = told.split_once('\u{7}')?;
