@@ -119,3 +119,12 @@ fn what_failed_is_said_beside_what_is_known() {
         "{shown}"
     );
 }
+
+#[test]
+fn a_set_that_cannot_be_read_is_not_missed() {
+    let mut model = filled((80, 24), Depth::True);
+    let mut inventory = crate::support::inventory("05");
+    inventory.stanzas[0].repositories[0].unreadable_sets.push("set 4: no stop time".into());
+    reply(&mut model, Reply::Inventory(Ok(inventory.into()), LastDrills::new()));
+    assert!(screen(&model).contains("· 3 sets ! 1 unreadable · WAL up to"), "{}", screen(&model));
+}

@@ -192,3 +192,63 @@ fn a_recording_ends_where_the_session_does() {
         }
     }
 }
+
+/// pgbackrest, but for what `info` tells: that is `told`. pgBackRest itself makes no such names; who can write into a
+/// repository can.
+fn telling(lab: &Lab, told: &str) {
+    let at = |name: &str| lab.home().join(name);
+    let settings = fs::read_to_string(lab.layout.settings()).unwrap();
+    let line = settings.lines().find(|line| line.starts_with("binary = ")).unwrap();
+    let real = line.split('"').nth(1).unwrap();
+    let (program, answer) = (at("telling"), at("told.json"));
+    fs::write(&answer, told).unwrap();
+    let script = format!(
+        "#!/bin/sh\nfor word; do\n    if [ \"$word\" = info ]; then exec cat '{}'; fi\ndone\nexec '{real}' \"$@\"\n",
+        answer.display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&answer, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::write(lab.layout.settings(), settings.replace(line, &format!("binary = \"{}\"", program.display()))).unwrap();
+}
+
+#[test]
+fn labels_and_names_that_pgbackrest_would_never_make_show_as_marks_as_well() {
+    let lab = lab::copy();
+    let mut told: serde_json::Value =
+        serde_json::from_str(&lab.pgbackrest(&["info", "--output=json"])).expect("info tells JSON");
+    let all = TRICKS.concat();
+    let stanza = &mut told[0];
+    let mut spoilt = stanza["backup"][0].clone();
+    spoilt["label"] = format!("20261122-064008F{all}").into();
+    spoilt["annotation"] = serde_json::json!({ all.clone(): all.clone() });
+    stanza["backup"].as_array_mut().unwrap().push(spoilt);
+    let mut other = stanza.clone();
+    other["name"] = format!("aa{all}").into();
+    other["cipher"] = all.clone().into();
+    other["status"]["message"] = all.clone().into();
+    other["repo"][0]["status"] = serde_json::json!({ "code": 99, "message": all });
+    told.as_array_mut().unwrap().insert(0, other);
+    // A line before the document, as newer ones print warnings.
+    telling(&lab, &format!("P00   WARN: {}\n{told}", TRICKS[..8].concat().replace('\n', " ")));
+
+    let mut terminal = Terminal::start(&lab, &[]);
+    terminal.wait_for("Backup sets");
+    terminal.wait_for("no drill");
+    terminal.send("s");
+    // Both stanzas to choose from, each trick as a mark.
+    terminal.wait_for("aa␛[2J␛[H␛]0;owned␇");
+    terminal.send("\u{1b}");
+    terminal.resize(200, 60);
+    for keys in ["G", "j", "k", "2", "4", "?", "\u{1b}"] {
+        terminal.send(keys);
+        std::thread::sleep(PAUSE);
+    }
+    // The first row is a repository: what of it can't be read is told beside it.
+    terminal.send("1\u{1b}[H");
+    terminal.wait_for("unreadable");
+    terminal.wait_for("20261122-064008F␛[2J␛[H␛]0;owned␇");
+    terminal.send("q");
+    assert_eq!(terminal.wait_end(), 0);
+    own_sequences_only(&terminal.bytes());
+}

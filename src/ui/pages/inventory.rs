@@ -56,12 +56,19 @@ fn heading(model: &Model, paint: Paint<'_>, row: Row) -> Line<'static> {
         || repository.archives.iter().filter_map(|archive| archive.max).max().map(|max| format!("WAL up to {max}")),
         |newest| Some(format!("WAL up to {}, {}", newest.segment, ago(newest.archived, model.utc()))),
     );
-    let about = format!(
-        "{cipher} · {} · {}",
-        widgets::counted(repository.sets.len(), "set"),
-        newest.unwrap_or_else(|| "no WAL".to_owned())
-    );
-    paint.pieces(&[(Role::Title, &repository.key.name()), (Role::Faint, &about), (Role::Bad, &status)])
+    let sets = format!("{cipher} · {}", widgets::counted(repository.sets.len(), "set"));
+    let unreadable = match repository.unreadable_sets.len() {
+        0 => String::new(),
+        count => format!(" ! {count} unreadable"),
+    };
+    let newest = format!(" · {}", newest.unwrap_or_else(|| "no WAL".to_owned()));
+    paint.pieces(&[
+        (Role::Title, &repository.key.name()),
+        (Role::Faint, &sets),
+        (Role::Bad, &unreadable),
+        (Role::Faint, &newest),
+        (Role::Bad, &status),
+    ])
 }
 
 fn set_row(model: &Model, paint: Paint<'_>, row: Row) -> Line<'static> {
