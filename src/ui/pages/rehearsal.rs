@@ -64,7 +64,7 @@ fn clock_lines(model: &Model, paint: Paint<'_>, incident: &Incident, width: usiz
     match run.and_then(|card| Some((card, card.told.as_ref().ok()?))) {
         None => {
             rows.push(("now", "Enter: give the moment to recover to, then take pitr-in-place".to_owned()));
-            rows.push(("the time", "is what somebody remembers: some seconds wrong".to_owned()));
+            rows.push(("the time", "some seconds wrong: 5 looks in the WAL for the transaction".to_owned()));
             rows.push(("gates", "g goes to one; the answer is the stanza's name, typed".to_owned()));
             rows.push(("the pause", "look, move the target as often as you need, promote or give up".to_owned()));
         }
