@@ -8,7 +8,7 @@ use crate::ui::paint::Paint;
 use crate::ui::theme::Role;
 use crate::ui::times::{ago, span};
 use crate::ui::widgets;
-use crate::ui::width::pad;
+use crate::ui::width::{fit, pad};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -16,6 +16,10 @@ use ratatui::widgets::{Clear, Widget as _};
 
 /// Columns of the list beside a runbook.
 const LIST_COLUMNS: u16 = 60;
+/// Columns of a runbook's name.
+const NAME_COLUMNS: usize = 20;
+/// Columns of a step's kind.
+const KIND_COLUMNS: usize = 9;
 /// Rows of the list above it.
 const LIST_ROWS: u16 = 6;
 
@@ -41,7 +45,8 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
             Ok(runbook) => (Role::Text, runbook.title.clone()),
             Err(_) => (Role::Bad, "✗ has mistakes".to_owned()),
         };
-        let name = pad(&paint.letters(&card.name), 20);
+        let name = pad(&paint.letters(&card.name), NAME_COLUMNS);
+        let title = fit(&paint.letters(&title), usize::from(inner.width).saturating_sub(NAME_COLUMNS + 3));
         paint.pieces(&[(Role::Title, &name), (Role::Text, "  "), (role, &title)])
     });
     let Some(card) = model.runbooks.current() else { return };
@@ -100,13 +105,14 @@ fn runbook_lines(paint: Paint<'_>, runbook: &Runbook, width: usize) -> Vec<Line<
     for (index, step) in runbook.steps.iter().enumerate() {
         let (mark, role) = if step.destructive { ("!", Role::Warning) } else { (" ", Role::Text) };
         let number = format!("{:>3} ", index + 1);
-        let kind = pad(step.action.word(), 8);
+        let kind = pad(step.action.word(), KIND_COLUMNS);
+        let title = fit(&paint.letters(&step.title), width.saturating_sub(number.len() + 2 + KIND_COLUMNS));
         lines.push(paint.pieces(&[
             (Role::Faint, &number),
             (role, mark),
             (Role::Text, " "),
             (Role::Faint, &kind),
-            (role, &step.title),
+            (role, &title),
         ]));
     }
     lines.push(Line::default());
