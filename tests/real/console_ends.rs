@@ -47,7 +47,7 @@ fn a_panic_gives_the_terminal_back_and_that_of_another_thread_leaves_it() {
     let at = |wanted: &str| text.find(wanted).unwrap_or_else(|| panic!("{wanted:?} was not sent: {text:?}"));
     assert_eq!(text.matches("\u{1b}[?1049h").count(), 1);
     let order =
-        ["\u{1b}[?1049h", "open\u{1b}[39m", "goes o", "\u{1b}[?2026l\u{1b}[?2004l", "\u{1b}[?1049l", "thrown here"];
+        ["\u{1b}[?1049h", "console is open", "goes o", "\u{1b}[?2026l\u{1b}[?2004l", "\u{1b}[?1049l", "thrown here"];
     let places: Vec<usize> = order.iter().map(|wanted| at(wanted)).collect();
     assert!(places.is_sorted(), "{places:?}: {text:?}");
     assert!(text.rfind("\u{1b}[?25h") > text.rfind("\u{1b}[?25l") && !text.contains("thrown aside"), "{text:?}");
