@@ -18,6 +18,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Where it is booted in `make test`.
@@ -39,7 +42,7 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
     recovery.drill.until("the first runner", |event| matches!(event, RunEvent::RunnerStarted { .. }));
     kills::kill(client.id(), Signal::KILL);
     kills::exit_of(client);
-    let frozen = freeze_restore(&lab);
+    let mut freezer = Some(Freezer::of(&lab));
     let (mut seen, mut boots, mut clients) = (0, 0, Vec::<Child>::new());
     let mut decided = Vec::new();
     loop {
@@ -52,6 +55,7 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
                 // It would carry the run on itself, on the host as it was.
                 end(&mut clients);
                 boot(&mut recovery, &here);
+                freezer.take_if(|_| here == "started restore").into_iter().for_each(Freezer::end);
                 clients.push(attach_after(&mut recovery, boots));
             }
         }
@@ -76,7 +80,6 @@ fn a_host_that_is_booted_in_the_middle_leaves_a_recovery_that_completes() {
         }
         recovery.drill.read_on(Duration::from_millis(100));
     }
-    frozen.join().unwrap();
     end(&mut clients);
     println!("{boots} boots, decided {decided:?}, {} entries", recovery.drill.entries.len());
     assert_eq!(recovery.drill.run().outcome_word(), "done", "{}{}", recovery.reasons(), recovery.transcript(&[]));
@@ -111,18 +114,35 @@ fn end(clients: &mut Vec<Child>) {
 }
 
 /// Stops the restore as soon as it is there: a small one is done before anybody has read that it began.
-fn freeze_restore(lab: &Lab) -> std::thread::JoinHandle<()> {
-    let (production, program) = (lab.layout.production(), lab.marker.pgbackrest.display().to_string());
-    std::thread::spawn(move || {
-        let is_it =
-            |process: &lab::Process| process.command.starts_with(&program) && process.command.contains(" restore");
-        lab::wait_until("the restore runs", || {
-            let found = lab::processes_naming(&production).into_iter().find(is_it);
-            let pid = found.map(|process| process.pid.as_raw_nonzero().get().unsigned_abs());
-            pid.into_iter().for_each(|pid| kills::kill(pid, Signal::STOP));
-            pid.is_some()
+struct Freezer {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Freezer {
+    fn of(lab: &Lab) -> Freezer {
+        let (production, program) = (lab.layout.production(), lab.marker.pgbackrest.display().to_string());
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            let is_it =
+                |process: &lab::Process| process.command.starts_with(&program) && process.command.contains(" restore");
+            while !over.load(Ordering::SeqCst) {
+                if let Some(found) = lab::processes_naming(&production).into_iter().find(is_it) {
+                    kills::kill(found.pid.as_raw_nonzero().get().unsigned_abs(), Signal::STOP);
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
         });
-    })
+        Freezer { is_over, thread }
+    }
+
+    /// From here on none is stopped: nobody would let the next one go on.
+    fn end(self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.thread.join().unwrap();
+    }
 }
 
 /// What a person answers who has looked: what has happened is not asked for again.
