@@ -1,6 +1,7 @@
 //! Text from outside reaches the screen as marks, whatever it tries.
 
 use crate::support::{AT_GATE, RESTORING, at_run, filled, news, open_card, picture, press, proposal, reply, text};
+use crate::tricks::TRICKS;
 use lifeboat::domain::inventory::LastDrills;
 use lifeboat::domain::plan::{Argument, Plan, StepKind};
 use lifeboat::ui::action::{Action, OutputKey};
@@ -8,30 +9,8 @@ use lifeboat::ui::event::{OutputPage, Reply};
 use lifeboat::ui::model::Model;
 use lifeboat::ui::theme::Depth;
 
-/// What a name, a label or an output may try with a terminal.
-const TRICKS: [&str; 18] = [
-    "\u{1b}[2J\u{1b}[H",
-    "\u{1b}]0;owned\u{7}",
-    "\u{1b}]52;c;cm0gLXJm\u{7}",
-    "\u{1b}P+q544e\u{1b}\\",
-    "\u{1b}[6n",
-    "\u{1b}c",
-    "\u{1b}[?1049l",
-    "\u{1b}[?2026l",
-    "\u{9b}31mred",
-    "\u{9d}0;owned\u{9c}",
-    "safe\rrm -rf /",
-    "\u{8}\u{8}\u{8}gone",
-    "\u{202e}gnp.exe",
-    "zero\u{200b}width\u{feff}",
-    "\u{7}\u{7}",
-    "\u{e}\u{f}shift",
-    "a\u{85}b\u{2028}c",
-    "\u{7f}\0",
-];
-
 fn hostile() -> String {
-    TRICKS.concat()
+    TRICKS.concat() + "\u{7f}\0"
 }
 
 fn spoil(plan: &mut Plan) {

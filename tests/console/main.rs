@@ -21,4 +21,6 @@ mod seat;
 mod sources;
 mod support;
 mod targets;
+#[path = "../tricks/mod.rs"]
+mod tricks;
 mod wall;

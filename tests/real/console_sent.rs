@@ -5,33 +5,12 @@ use crate::console::{self, PAUSE, approve};
 use crate::lab::{self, Lab};
 use crate::sent::own_sequences_only;
 use crate::terminal::{Terminal, answers, journal};
+use crate::tricks::TRICKS;
 use lifeboat::planning::runbook::SHIPPED;
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-
-/// What a text may try with a terminal.
-const TRICKS: [&str; 18] = [
-    "\u{1b}[2J\u{1b}[H",
-    "\u{1b}]0;owned\u{7}",
-    "\u{1b}]52;c;cm0gLXJm\u{7}",
-    "\u{1b}]8;;http://x/\u{1b}\\link",
-    "\u{1b}P+q544e\u{1b}\\",
-    "\u{1b}[6n",
-    "\u{1b}c",
-    "\u{1b}[?1049l",
-    "\u{1b}[?2026l",
-    "\u{9b}31mred",
-    "\u{9d}0;owned\u{9c}",
-    "safe\rrm -rf /",
-    "\u{8}\u{8}\u{8}gone",
-    "\u{202e}gnp.exe",
-    "zero\u{200b}width\u{feff}",
-    "\u{7}\u{7}",
-    "\u{e}\u{f}shift",
-    "a\u{85}b\u{2028}c",
-];
 
 /// A text as PostgreSQL takes it in any encoding: each letter by its number.
 fn unicode(text: &str) -> String {

@@ -55,6 +55,8 @@ mod sent;
 mod side_by_side;
 mod terminal;
 mod told;
+#[path = "../tricks/mod.rs"]
+mod tricks;
 mod undo;
 mod wal_source;
 mod who;
