@@ -9,8 +9,9 @@ use lifeboat::ui::keymap::{self, BINDINGS};
 use lifeboat::ui::model::{Model, Popup, Value};
 use lifeboat::ui::theme::Depth;
 use lifeboat::ui::update::update;
-use ratatui::crossterm::event::KeyEvent;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const SIZE: (u16, u16) = (120, 40);
 
@@ -66,6 +67,23 @@ fn every_place_leads_back() {
         let mut model = at(place);
         press(&mut model, &["Esc"]);
         assert_eq!(model.place(), Place::Run, "{place:?}");
+    }
+}
+
+#[test]
+fn esc_and_a_key_that_arrive_as_alt_with_that_key_are_both_heard() {
+    let alt = |code| Event::Key(KeyEvent::new(code, KeyModifiers::ALT), Duration::from_secs(9));
+    for place in [Place::Gate, Place::Input, Place::Picker] {
+        let mut model = at(place);
+        update(&mut model, alt(KeyCode::Char('?')));
+        assert_eq!(model.place(), Place::Help, "{place:?}");
+    }
+    // What is written stays where hands know Alt from editors, and an arrow with Alt is one key.
+    for (place, code) in [(Place::Note, KeyCode::Char('b')), (Place::Input, KeyCode::Left), (Place::Gate, KeyCode::Up)]
+    {
+        let mut model = at(place);
+        update(&mut model, alt(code));
+        assert_eq!(model.place(), place);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::ui::keymap;
 use crate::ui::model::{Model, Notice, Page, Popup};
 use crate::ui::theme::Theme;
 use chrono::TimeDelta;
-use ratatui::crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use std::time::Duration;
 
 /// A sentence stays at least this long.
@@ -58,7 +58,23 @@ fn tick(model: &mut Model, now: chrono::DateTime<chrono::FixedOffset>, out: &mut
     }
 }
 
+/// A terminal sends Esc and a key that follows at once exactly as it sends Alt with that key, and a slow link or a busy
+/// host makes "at once" of whatever was typed. No command here has Alt, so both keys are heard. Only a note, where hands
+/// look for the Alt keys of an editor and Esc gives up what was written, takes it for Alt, which does nothing.
+fn apart(model: &Model, key: KeyEvent) -> Option<(KeyEvent, KeyEvent)> {
+    let is_alt = key.modifiers.contains(KeyModifiers::ALT) && model.place() != Place::Note;
+    // Arrows and their like tell of Alt by a number of their own.
+    let by_prefix = matches!(key.code, KeyCode::Char(_) | KeyCode::Enter | KeyCode::Backspace | KeyCode::Tab);
+    let rest = KeyEvent { modifiers: key.modifiers - KeyModifiers::ALT, ..key };
+    (is_alt && by_prefix).then(|| (KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE), rest))
+}
+
 fn pressed(model: &mut Model, key: KeyEvent, at: Duration, out: &mut Vec<Action>) {
+    if let Some((escape, rest)) = apart(model, key) {
+        pressed(model, escape, at, out);
+        pressed(model, rest, at, out);
+        return;
+    }
     if model.notice.as_ref().is_some_and(|notice| notice.until <= model.now) {
         model.notice = None;
     }
