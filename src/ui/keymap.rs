@@ -220,6 +220,17 @@ pub fn binding(place: Place, command: Command) -> Option<&'static Binding> {
     of(place).or_else(|| of(Place::Everywhere))
 }
 
+/// The key of a command that is bound on every page, as a screen names it.
+///
+/// Empty for a command that is bound on some pages only.
+#[must_use]
+pub fn name(command: Command, ascii: bool) -> String {
+    binding(Place::Everywhere, command)
+        .and_then(|binding| binding.keys.first())
+        .map(|key| key.name(ascii))
+        .unwrap_or_default()
+}
+
 impl Key {
     fn is(self, key: KeyEvent) -> bool {
         let relevant = KeyModifiers::CONTROL | KeyModifiers::ALT | KeyModifiers::SHIFT;

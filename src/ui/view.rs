@@ -1,6 +1,6 @@
 //! From the state to the screen: header, page, what stands in front, footer.
 
-use crate::ui::command::Place;
+use crate::ui::command::{Command, Place};
 use crate::ui::keymap;
 use crate::ui::model::{Model, Page};
 use crate::ui::paint::Paint;
@@ -133,7 +133,12 @@ fn footer(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let general = if place.takes_text() { Vec::new() } else { keymap::offered(Place::Everywhere, paint.ascii) };
     let right = offers(paint, &general, usize::MAX);
     let room = usize::from(area.width).saturating_sub(right.width() + 2);
-    let own = keymap::offered(place, paint.ascii);
+    let mut own = keymap::offered(place, paint.ascii);
+    // Where there is no set, keys for one are no offer: what helps is to look again, and a runbook needs no cursor on a set.
+    if matches!(place, Place::Inventory | Place::Timeline) && !model.inventory.has_sets() {
+        let ways = [(Command::Refresh, "look again"), (Command::GoRunbooks, "runbooks"), (Command::GoRuns, "runs")];
+        own = ways.map(|(command, word)| (keymap::name(command, paint.ascii), word)).to_vec();
+    }
     two_sides(buffer, area, &offers(paint, &own, room), &right);
 }
 
