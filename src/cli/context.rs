@@ -37,6 +37,7 @@ impl Context {
         if let Some(stanza) = &globals.stanza {
             settings.pgbackrest.stanza = Some(stanza.clone());
         }
+        settings.read_only = globals.read_only;
         Ok(Context { globals, settings })
     }
 

@@ -20,6 +20,9 @@ pub struct Globals {
     /// Show ASCII only (default: where the locale is not UTF-8, and on the kernel's console).
     #[arg(long, global = true)]
     pub ascii: bool,
+    /// Change nothing: no run is begun or answered, no SQL runs, nothing is stored. Commands that would are refused.
+    #[arg(long, global = true)]
+    pub read_only: bool,
     /// Record the console's session as an asciicast: what is shown, nothing that is typed. It writes over no file.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,

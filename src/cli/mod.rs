@@ -101,6 +101,35 @@ pub enum Command {
     Internal(internal::Args),
 }
 
+impl Command {
+    /// The name of a subcommand that begins or answers a run, removes, or stores something.
+    fn changes(&self) -> Option<&'static str> {
+        match self {
+            Command::Rehearse(_) => Some("rehearse"),
+            Command::Run(_) => Some("run"),
+            Command::Drill(_) => Some("drill"),
+            Command::Attach(_) => Some("attach"),
+            Command::Approve(_) => Some("approve"),
+            Command::Resolve(_) => Some("resolve"),
+            Command::Decide(_) => Some("decide"),
+            Command::Abort(_) => Some("abort"),
+            Command::Cleanup(_) => Some("cleanup"),
+            Command::Remember(_) => Some("remember"),
+            Command::Inventory(_)
+            | Command::Accident(_)
+            | Command::Commits(_)
+            | Command::Runbook(_)
+            | Command::Plan(_)
+            | Command::Runs(_)
+            | Command::Status(_)
+            | Command::Transcript(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Internal(_) => None,
+        }
+    }
+}
+
 /// The command line without what Lifeboat calls itself: for completions and manual pages.
 fn for_people() -> clap::Command {
     let whole = Cli::command();
@@ -162,6 +191,12 @@ fn dispatch(globals: Globals, command: &Command) -> anyhow::Result<Exit> {
         globals.record.is_none(),
         "--record before a subcommand records nothing: it records the console (lifeboat --record FILE, lifeboat rehearse --record FILE)"
     );
+    if let (true, Some(name)) = (globals.read_only, command.changes()) {
+        anyhow::bail!(
+            "--read-only: lifeboat {name} would change something, and was not begun; what only looks is inventory, \
+             accident, commits, plan, runs, status, transcript, runbook, and the console"
+        );
+    }
     let context = Context::load(globals)?;
     match command {
         // These look at nothing that belongs to the data directory's owner.

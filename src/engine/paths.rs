@@ -35,6 +35,14 @@ pub enum PathError {
         /// The key in the settings.
         key: &'static str,
     },
+    /// Something was to be made there.
+    #[error(
+        "--read-only: the {role} is looked at, nothing is stored in it, no run is begun and none is answered; leave the option out to do that"
+    )]
+    ReadOnly {
+        /// What it is for.
+        role: &'static str,
+    },
     /// The path of a socket is too long for the kernel.
     #[error(
         "the socket's path has {length} bytes and may have {LONGEST_SOCKET}: {path}; set [state] runtime_directory in the settings file to a shorter one, such as {HOST_RUNTIME}"
@@ -58,6 +66,10 @@ const STATE: Use = Use { role: "state directory", key: "directory", forbidden: 0
 const RUNTIME: Use = Use { role: "runtime directory", key: "runtime_directory", forbidden: 0o022 };
 /// Below `/tmp` everybody could have made it first.
 const SHARED: Use = Use { role: "runtime directory", key: "runtime_directory", forbidden: 0o077 };
+
+fn may_make(settings: &Settings, what: &Use) -> Result<(), PathError> {
+    if settings.read_only { Err(PathError::ReadOnly { role: what.role }) } else { Ok(()) }
+}
 
 /// Where runs and their journals live: `[state] directory`; else `/var/lib/lifeboat` where that exists; else
 /// `lifeboat` in the XDG state directory of the account. Nothing is made.
@@ -83,8 +95,10 @@ pub fn state_directory(settings: &Settings) -> Result<PathBuf, PathError> {
 /// The state directory, made with mode 0700 where it is missing, and checked.
 ///
 /// # Errors
-/// [`PathError::Unusable`] when it can't be made, is a link, belongs to somebody else or lets others write.
+/// [`PathError::Unusable`] when it can't be made, is a link, belongs to somebody else or lets others write;
+/// [`PathError::ReadOnly`] where nothing may be stored.
 pub fn ensure_state_directory(settings: &Settings) -> Result<PathBuf, PathError> {
+    may_make(settings, &STATE)?;
     let directory = state_directory(settings)?;
     private(&directory, &STATE)?;
     Ok(directory)
@@ -95,8 +109,9 @@ pub fn ensure_state_directory(settings: &Settings) -> Result<PathBuf, PathError>
 /// `/tmp/lifeboat-UID`.
 ///
 /// # Errors
-/// [`PathError::Unusable`] as for the state directory; the one below `/tmp` must be closed to others altogether.
+/// [`PathError::Unusable`] and [`PathError::ReadOnly`] as for the state directory; the one below `/tmp` must be closed to others altogether.
 pub fn runtime_directory(settings: &Settings) -> Result<PathBuf, PathError> {
+    may_make(settings, &RUNTIME)?;
     if let Some(directory) = &settings.state.runtime_directory {
         private(directory, &RUNTIME)?;
         return Ok(directory.clone());

@@ -74,6 +74,8 @@ pub struct Settings {
     pub console: ConsoleSettings,
     /// `[operator]`
     pub operator: OperatorSettings,
+    /// `--read-only`, in no file: no SQL, nothing stored, no run begun or answered.
+    pub read_only: bool,
 }
 
 /// `[pgbackrest]`: which program, which configuration, which stanza.

@@ -163,3 +163,11 @@ pub enum Command {
     /// Leave it.
     Leave,
 }
+
+impl Command {
+    /// Something on the host is another after it, or may be: a run begun, answered or noted in. `--read-only` refuses it.
+    #[must_use]
+    pub fn changes(self) -> bool {
+        matches!(self, Command::Begin | Command::GoGate | Command::Note | Command::Abort)
+    }
+}

@@ -99,6 +99,7 @@ fn setup(wishes: &Wishes) -> Setup {
         server_zone: Zone::Host,
         seconds: settings.console.seconds,
         ascii: wishes.ascii || settings.console.ascii,
+        read_only: settings.read_only,
         depth: terminal::depth(),
         theme: std::env::var(THEME).unwrap_or_else(|_| settings.console.theme.to_owned()),
         practice: std::env::var(PRACTICE).ok().map(|directory| crate::domain::text::clean(&directory)),

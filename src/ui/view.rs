@@ -45,6 +45,7 @@ fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let zone = model.setup.zone;
     let clock = if model.setup.seconds { zone.clock(model.utc()) } else { zone.minutes(model.utc()) };
     let mut about = vec![model.setup.host.clone()];
+    about.extend(model.setup.read_only.then(|| "READ-ONLY".to_owned()));
     if let Some(stanza) = model.inventory.selected() {
         let only = model.inventory.repository.map(|key| format!(" {}", key.name())).unwrap_or_default();
         about.push(format!("{}{only}", stanza.name));
@@ -55,7 +56,8 @@ fn header(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     about.extend(model.inventory.found.as_ref().map(|found| format!("pgBackRest {}", found.pgbackrest)));
     let room = usize::from(area.width).saturating_sub(clock.width() + 14);
     // What there is no room for is left out whole: half a version is a wrong one.
-    while about.len() > 2 && paint.letters(&about.join(" · ")).width() > room {
+    let least = 2 + usize::from(model.setup.read_only);
+    while about.len() > least && paint.letters(&about.join(" · ")).width() > room {
         about.pop();
     }
     let about = fit(&paint.letters(&about.join(" · ")), room);

@@ -279,6 +279,11 @@ fn other_driver(seats: &Seats, folder: &RunFolder) -> Option<Driver> {
 }
 
 fn send(settings: &Settings, seats: &Seats, id: RunId, request: Box<Request>, takes_over: bool) -> Reply {
+    // Before the seat, which is written down: without a socket there is nobody to send it to.
+    let socket = match paths::socket_path(settings, &id) {
+        Ok(socket) => socket,
+        Err(error) => return Reply::Answered(id, Err(error.to_string())),
+    };
     // Whoever looks on may write a note.
     let drives = !matches!(*request, Request::Note { .. });
     if let Ok(folder) = folder(settings, &id)
@@ -295,7 +300,6 @@ fn send(settings: &Settings, seats: &Seats, id: RunId, request: Box<Request>, ta
     let request = &*request;
     let asked = || -> Result<u64, String> {
         let folder = folder(settings, &id)?;
-        let socket = paths::socket_path(settings, &id).map_err(|error| error.to_string())?;
         client::ensure_runner(&folder, &socket).map_err(|error| error.to_string())?;
         client::request(&folder, request).map_err(|error| error.to_string())
     };

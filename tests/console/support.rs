@@ -55,6 +55,7 @@ pub(crate) fn opened(size: (u16, u16), depth: Depth) -> Model {
         server_zone: Zone::Named(chrono_tz::UTC),
         seconds: true,
         ascii: depth == Depth::None,
+        read_only: false,
         depth,
         theme: "dark".into(),
         practice: None,

@@ -46,6 +46,7 @@ mod moments;
 mod pinned;
 mod production;
 mod progress;
+mod read_only;
 mod rehearsal;
 mod remember;
 mod seat;

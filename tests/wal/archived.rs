@@ -69,6 +69,7 @@ impl Archived {
             bin_directory: None,
             state_directory: Some(self.cluster.home().join("state")),
             cache_limit_bytes: 256 << 20,
+            is_read_only: false,
             environment: BTreeMap::from(search_path),
         }
     }

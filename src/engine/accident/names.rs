@@ -33,10 +33,10 @@ pub(super) struct Told {
 /// tables that are gone, and files that tables have left.
 pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>, cancel: &Cancel) -> Told {
     let mut told = Told { names: Names::default(), server_zone: None, notes: Vec::new() };
-    let live = if request.asks_server {
-        ask_server(place, request, owner, cancel, &mut told)
-    } else {
-        Err("the server is not asked, as was wished".to_owned())
+    let live = match (request.asks_server, place.is_read_only) {
+        (true, false) => ask_server(place, request, owner, cancel, &mut told),
+        (true, true) => Err("the server is not asked, for --read-only runs no SQL".to_owned()),
+        (false, _) => Err("the server is not asked, as was wished".to_owned()),
     };
     let remembered = add_remembered(place, request, owner, &mut told.names);
     match (live, remembered) {

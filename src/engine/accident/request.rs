@@ -39,6 +39,8 @@ pub struct Place {
     pub state_directory: Option<PathBuf>,
     /// How much fetched WAL is kept.
     pub cache_limit_bytes: u64,
+    /// Neither is the server asked nor is anything kept.
+    pub is_read_only: bool,
     /// The environment of every program.
     pub environment: BTreeMap<String, String>,
 }
@@ -112,6 +114,7 @@ impl Place {
             bin_directory: settings.postgres.bin_directory.clone(),
             state_directory: paths::state_directory(settings).ok(),
             cache_limit_bytes: settings.state.wal_cache_bytes,
+            is_read_only: settings.read_only,
             environment: BaseEnvironment::from_process()?.real,
         })
     }
@@ -397,7 +400,8 @@ fn local_cluster(data_directory: &Path) -> Option<Cluster> {
 
 /// The cache; `None` where none is wanted.
 fn cache(place: &Place) -> Result<Option<Cache>, String> {
-    let Some(state) = place.state_directory.as_deref().filter(|_| place.cache_limit_bytes > 0) else { return Ok(None) };
+    let keeps = place.cache_limit_bytes > 0 && !place.is_read_only;
+    let Some(state) = place.state_directory.as_deref().filter(|_| keeps) else { return Ok(None) };
     let cache = Cache::open(&state.join(CACHE), place.cache_limit_bytes);
     cache.map(Some).map_err(|error| error.to_string())
 }

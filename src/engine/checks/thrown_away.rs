@@ -32,6 +32,7 @@ pub(super) fn thrown_away_by(input: &Input<'_>) -> Result<CheckReport, CheckErro
         // Where the names were saved before the server was stopped.
         state_directory: Some(safety.to_owned()),
         cache_limit_bytes: 0,
+        is_read_only: false,
         environment: around.environment.clone(),
     };
     let now = clock::now().to_utc();

@@ -51,6 +51,8 @@ pub struct Setup {
     pub seconds: bool,
     /// ASCII only.
     pub ascii: bool,
+    /// Nothing is begun, answered or stored.
+    pub read_only: bool,
     /// How many colours there are.
     pub depth: Depth,
     /// The theme to begin with.

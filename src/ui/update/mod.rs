@@ -96,6 +96,10 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         popup::perform(model, command, out);
         return;
     }
+    if model.setup.read_only && command.changes() {
+        complain(model, "--read-only: nothing is begun, answered or written; leave the option out to do that");
+        return;
+    }
     match command {
         Command::Quit => model.is_over = true,
         Command::Help => go::to(model, Page::Help),

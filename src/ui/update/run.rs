@@ -140,6 +140,8 @@ pub(super) fn abort(model: &mut Model, typed: &str, out: &mut Vec<Action>) {
 }
 
 /// Sends a request to the run.
+///
+/// With `--read-only` no key leads here; were there one, the worker would refuse it.
 pub(super) fn send(model: &mut Model, request: Request, out: &mut Vec<Action>) {
     if let Some(run) = &model.run {
         out.push(Action::Send { run: run.id.clone(), request: Box::new(request), takes_over: false });

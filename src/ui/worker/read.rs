@@ -181,6 +181,9 @@ pub(super) fn rehearsal(settings: &Settings) -> Reply {
 
 /// How its recovery came out.
 pub(super) fn score(settings: &Settings) -> Reply {
+    if settings.read_only {
+        return Reply::Score(Err("--read-only: the score asks the server by SQL, and is not asked for".to_owned()));
+    }
     Reply::Score(practice(settings).and_then(|practice| rehearsal::score(&practice).map_err(words)))
 }
 
