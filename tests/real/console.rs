@@ -243,6 +243,7 @@ fn a_rehearsed_incident_is_recovered_in_the_console_from_the_page_to_a_perfect_s
     terminal.wait_for("GATE: Move the target forward");
     approve(&mut terminal);
     terminal.wait_for("DECISION: Look, and choose the way on");
+    choose_from_elsewhere(&practice);
     decide(&mut terminal, &[]);
     terminal.wait_for("GATE: Make it final");
     approve(&mut terminal);
@@ -265,6 +266,25 @@ fn a_rehearsed_incident_is_recovered_in_the_console_from_the_page_to_a_perfect_s
     assert_eq!(kept.len(), 1, "{kept:?}");
     let evidence = std::fs::read_to_string(&kept[0]).unwrap();
     assert!(evidence.contains("Recover production to a moment, in place") && evidence.contains("'forward'"));
+}
+
+/// Another hand chooses while a console drives: it is told who drives, and heard where it takes over, if only to be refused.
+fn choose_from_elsewhere(practice: &Path) {
+    let run = std::fs::read_dir(practice.join("state/runs")).unwrap().next().unwrap().unwrap().file_name();
+    let choose = |choice: &[&str]| {
+        let mut lifeboat = lab::lifeboat();
+        lifeboat.arg("--settings").arg(practice.join("lifeboat.toml")).arg("decide").arg(&run).arg("inspect");
+        let output = lifeboat.args(choice).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = choose(&["promote"]);
+    assert!(
+        code == Some(3) && said.contains("nothing was decided") && said.contains("drives this run since"),
+        "{said}"
+    );
+    let (_, said) = choose(&["upwards", "--take-over"]);
+    assert!(said.contains("nothing was decided") && !said.contains("drives"), "{said}");
+    assert!(said.contains("upwards"), "the choice is what is refused: {said}");
 }
 
 /// Goes to the decision, moves to a way on and takes it.

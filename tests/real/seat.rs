@@ -27,7 +27,9 @@ fn who_answers_from_elsewhere_asks_first_and_takes_over_by_saying_so() {
     drive(&mut console);
 
     // Without a terminal there is nobody to ask.
-    for arguments in [vec!["approve", &name, "start", "main"], vec!["abort", &name]] {
+    for arguments in
+        [vec!["approve", &name, "start", "main"], vec!["abort", &name], vec!["resolve", &name, "start", "again"]]
+    {
         let refused = lab.run_lifeboat(&arguments);
         let said = kills::text(&refused);
         assert_eq!(refused.status.code(), Some(3), "{said}");
@@ -36,6 +38,15 @@ fn who_answers_from_elsewhere_asks_first_and_takes_over_by_saying_so() {
         }
     }
     assert_eq!(answers(&lab), 0);
+    // Taken over, it is the runner that is asked, and that has nothing to be resolved.
+    let refused = lab.run_lifeboat(&["resolve", &name, "start", "again", "--take-over"]);
+    let said = kills::text(&refused);
+    assert!(said.contains("nothing was decided") && !said.contains("drives"), "{said}");
+    // The console drives again from its next answer on.
+    console.answer("mine");
+    lab::wait_until("the console drives", || {
+        kills::text(&lab.run_lifeboat(&["approve", &name, "start", "yours"])).contains("drives this run since")
+    });
 
     // On a terminal it is asked, and Esc leaves it to whoever drives.
     let mut attached = Terminal::start(&lab, &["attach", &name]);
