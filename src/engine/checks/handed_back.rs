@@ -65,7 +65,9 @@ pub(super) fn back_in_production(input: &Input<'_>) -> Result<CheckReport, Check
 fn managed(found: &Managed, root: &Path, report: &mut CheckReport) {
     let Some(commands) = found.commands() else { return };
     if let Some(unit) = &found.unit {
-        if found.outside_unit {
+        if let Some(manager) = &found.managers_unit {
+            report.good(format!("the server belongs to {manager}: its cluster manager has it in its hands"));
+        } else if found.outside_unit {
             report.bad(
                 format!("the server does not belong to {unit}: systemd takes it for stopped, and it may end with the session that started it"),
                 format!("As root: {}; then: {}", commands.stop, commands.start),
