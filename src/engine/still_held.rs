@@ -11,6 +11,7 @@ use crate::engine::kept::KeptState;
 use crate::engine::leftovers::Leftovers;
 use crate::engine::managers::{self, StartConf};
 use crate::engine::postgres::{LiveState, server_is_live};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The helper that disables a Debian cluster, and its option with the place.
@@ -26,7 +27,7 @@ pub fn still_held(run: &Run, program: &str) -> Vec<StillHeld> {
     found.extend(unit(run, Path::new("/")));
     found.extend(server(run));
     let now = BaseEnvironment::from_process().map(|environment| backup_jobs::look(&environment.real).0);
-    found.extend(now.ok().and_then(|now| jobs(run, &now)));
+    found.extend(now.ok().and_then(|now| jobs(&run.values, &now)));
     found
 }
 
@@ -102,8 +103,8 @@ fn started_by(run: &Run, data: &Path) -> Undo {
 }
 
 /// The backup jobs that are held, of those that the run has found.
-fn jobs(run: &Run, now: &BackupJobs) -> Option<StillHeld> {
-    let value = |name: &str| run.values.get(name).map(String::as_str);
+fn jobs(values: &BTreeMap<String, String>, now: &BackupJobs) -> Option<StillHeld> {
+    let value = |name: &str| values.get(name).map(String::as_str);
     let (hold, re_arm) = (value("timers.hold")?, value("timers.re-arm")?);
     let is_held = |job: &&BackupJob| {
         // a script may have been off all along
@@ -122,4 +123,51 @@ fn jobs(run: &Run, now: &BackupJobs) -> Option<StillHeld> {
         what: format!("backup and expire jobs of this host do not run: {}", places.join(", ")),
         undo: Undo::AsRoot(commands.join("; ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(place: &str, hold: &str, re_arm: &str) -> BackupJob {
+        BackupJob {
+            place: place.to_owned(),
+            runs: "pgbackrest backup".to_owned(),
+            hold: hold.to_owned(),
+            re_arm: re_arm.to_owned(),
+            unarmed_timer: None,
+        }
+    }
+
+    #[test]
+    fn jobs_are_held_as_long_as_they_do_not_run() {
+        let (cron, timer) = ("sed -i '1s/^#lifeboat //' /etc/cron.d/x", "systemctl enable --now x.timer");
+        let values = BTreeMap::from([
+            (
+                "timers.hold".to_owned(),
+                "sed -i '1s/^/#lifeboat /' /etc/cron.d/x; systemctl disable --now x.timer".to_owned(),
+            ),
+            ("timers.re-arm".to_owned(), format!("{cron}; {timer}")),
+        ]);
+        let held = |jobs: Vec<BackupJob>| jobs_of(&values, jobs);
+        let (is_held, runs) = (job("/etc/cron.d/x line 1", HELD, cron), job("/etc/cron.d/x line 1", "sed", cron));
+        // a timer that is off is not looked at, or would be started only
+        assert_eq!(
+            held(vec![is_held.clone()]),
+            Some(("/etc/cron.d/x line 1, x.timer".to_owned(), format!("{cron}; {timer}")))
+        );
+        let off = job("x.timer (not enabled)", "systemctl stop x.timer", "systemctl start x.timer");
+        assert_eq!(held(vec![runs.clone(), off]), Some(("x.timer".to_owned(), timer.to_owned())));
+        let on = job("x.timer", "systemctl disable --now x.timer", timer);
+        assert_eq!(held(vec![runs, on.clone()]), None);
+        // off before the run as well
+        assert_eq!(held(vec![on, job("/etc/cron.daily/y", HELD, "chmod a+x /etc/cron.daily/y")]), None);
+        assert_eq!(jobs_of(&BTreeMap::new(), vec![is_held]), None, "the run has not looked");
+    }
+
+    fn jobs_of(values: &BTreeMap<String, String>, jobs: Vec<BackupJob>) -> Option<(String, String)> {
+        let held = super::jobs(values, &BackupJobs { jobs, unread: Vec::new() })?;
+        let Undo::AsRoot(command) = held.undo else { return None };
+        Some((held.what.rsplit(": ").next()?.to_owned(), command))
+    }
 }
