@@ -56,7 +56,7 @@ prove:
 	@echo 'make prove: CASES=$(CASES) SEED=$(SEED)'
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --profile prove --no-fail-fast
 
-# A Debian 12 is made with debootstrap, booted with systemd-nspawn, and thrown away: about ten minutes.
+# A Debian 12 is made with debootstrap, booted with systemd-nspawn, and thrown away: about eight minutes.
 prove-systemd:
 	sh scripts/needs.sh debootstrap systemd-nspawn
 	$(CARGO) build --locked
