@@ -11,7 +11,7 @@ help:
 	@echo 'make bench          the figures (benches/)'
 	@echo 'make pictures       the pictures in assets/, from the real program on a real rehearsal'
 	@echo 'make prove          the long proofs: what the tests sample, tried at every point'
-	@echo 'make prove-systemd  what only a real systemd shows, in a Debian of its own (root, debootstrap, systemd-nspawn)'
+	@echo 'make prove-systemd  what a real systemd and real cluster managers show, in a Debian of its own (root, debootstrap, systemd-nspawn)'
 	@echo 'make install-needs  install missing packages: postgresql, pgbackrest'
 
 install-needs:
@@ -56,7 +56,7 @@ prove:
 	@echo 'make prove: CASES=$(CASES) SEED=$(SEED)'
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} LIFEBOAT_PROVE=1 PROPTEST_CASES=$(CASES) PROPTEST_RNG_SEED=$(SEED) $(CARGO) test --locked --profile prove --no-fail-fast
 
-# A Debian 12 is made with debootstrap, booted with systemd-nspawn, and thrown away: four to six minutes.
+# A Debian 12 is made with debootstrap, booted with systemd-nspawn, and thrown away: about eight minutes.
 prove-systemd:
 	sh scripts/needs.sh debootstrap systemd-nspawn
 	$(CARGO) build --locked

@@ -1,33 +1,10 @@
 #!/bin/sh
 # Run by scripts/systemd.sh as root in a login session of a fresh Debian 12 under systemd. Tries Lifeboat there:
 # a run outlives its session; a cluster of a unit is stopped, held, recovered in place and handed back; the timers and
-# cron jobs are held and armed again by the very commands that Lifeboat shows.
+# cron jobs are held and armed again by the very commands that Lifeboat shows; so is what an aborted run leaves held.
 set -eu
 
-say() { printf '  %s\n' "$*"; }
-fail() {
-    printf '  NOT SEEN: %s\n' "$*" >&2
-    exit 1
-}
-# Both texts are the same, or it is told which was wanted.
-same() { [ "$2" = "$3" ] || fail "$1: '$2', wanted '$3'"; }
-has() {
-    case $2 in
-    *"$3"*) ;;
-    *) fail "$1: '$3' is not in: $2" ;;
-    esac
-}
-until_true() {
-    what=$1
-    shift
-    for _ in $(seq 3000); do
-        "$@" && return 0
-        sleep 0.1
-    done
-    fail "in vain: $what; $(status 2>&1 || true)"
-}
-sql() { su postgres -c "psql -qAtX -c \"$1\""; }
-control_group() { sed -n 's/^0:://p; s/^[0-9]*:name=systemd://p' "/proc/$1/cgroup" | awk '{ print length, $0 }' | sort -rn | sed -n '1s/^[0-9]* //p'; }
+. /usr/local/lib/lifeboat-inside.sh
 UNIT=postgresql@15-main.service
 
 # ---------------------------------------------------------------- the host
@@ -67,11 +44,6 @@ say 'a cluster under its unit, with backups, a cron file, a crontab, a timer'
 
 # ---------------------------------------------------------------- a run outlives its session
 
-newest() { lifeboat runs --json | jq -r '.runs[0].run'; }
-status() { lifeboat status "$RUN"; }
-waits_at() { status | grep -q "waits at .* '$1'"; }
-held_at() { status | grep -q "$1"; }
-value() { lifeboat transcript "$RUN" --format json | jq -r --arg name "$1" '.values[$name]'; }
 runner() { pgrep -f "internal runner --folder .*/$RUN" | head -n 1; }
 # As this user in a session of its own, which stays after the command.
 in_session() {
@@ -140,16 +112,6 @@ nothing_starts_it() {
     same "$1: the server" "$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid 2>/dev/null || true)" "$pid"
     same "$1: the unit" "$(systemctl show --property=MainPID --value $UNIT)" 0
 }
-# The commands are done as they are shown.
-as_shown() {
-    command=$(value "$1")
-    say "as shown: $command"
-    sh -c "$command" >/dev/null 2>&1 || fail "it failed: $command"
-}
-approve() { lifeboat approve "$RUN" "$1" "$2" >/dev/null; }
-attach() { lifeboat attach "$RUN" >/tmp/attach.txt 2>&1 || true; }
-at() { waits_at "$1" || { tail -n 30 /tmp/attach.txt >&2 && fail "it is not at $1: $(status)"; }; }
-
 enabled=$(systemctl is-enabled $UNIT)
 start_conf=$(cat /etc/postgresql/15/main/start.conf)
 jobs() { cat /etc/cron.d/pgbackrest && crontab -u postgres -l && systemctl is-enabled expire.timer && systemctl is-active expire.timer; }
@@ -157,6 +119,100 @@ armed=$(jobs)
 TARGET=$(sql 'SELECT pg_current_wal_insert_lsn()')
 sql 'DELETE FROM ledger'
 sql 'SELECT pg_switch_wal()' >/dev/null
+
+# ---------------------------------------------------------------- aborted in the middle
+
+# Everything is held by the commands that are shown, and the run waits at the gate that asks for it.
+all_held() {
+    lifeboat run pitr-in-place -p "target=lsn:$TARGET" >/tmp/attach.txt 2>&1 || true
+    RUN=$(newest)
+    at fence
+    as_shown timers.hold
+    approve fence main
+    attach
+    at stop-unit
+    as_shown managed.stop
+    as_shown managed.hold
+}
+still_held() { held=$(sed -n '/Still so on this host/,/^──/p' /tmp/attach.txt); }
+aborted() {
+    lifeboat abort "$RUN" >/tmp/attach.txt 2>&1 || true
+    same 'the run' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" aborted
+    still_held
+    for words in 'start.conf says disabled' "systemd does not start $UNIT" 'no server runs on' \
+        '/etc/cron.d/pgbackrest line 1' '/var/spool/cron/crontabs/postgres line 1' 'backup and expire jobs'; do
+        has 'what stays held' "$(printf %s "$held" | tr -s ' \n' ' ')" "$words"
+    done
+    nothing_starts_it 'after the abort'
+}
+# The commands that it printed, one a line.
+to_let_go() { printf '%s\n' "$held" | sed -n 's/^     as root: //p; /^     mv /s/^ *//p; /^     [^ ]*lifeboat run /s/^ *//p'; }
+as_printed() {
+    while read -r command; do
+        say "as printed: $command"
+        sh -c "$command" >/dev/null 2>&1 </dev/null || fail "it failed: $command"
+    done </tmp/let-go.txt
+}
+# Nothing is held any more: read back where it lies, and by Lifeboat.
+nothing_held() {
+    same "$1: start.conf" "$(cat /etc/postgresql/15/main/start.conf)" "$start_conf"
+    [ ! -e /etc/postgresql/15/main/start.conf.before-recovery ] || fail "$1: start.conf.before-recovery is left"
+    same "$1: the unit" "$(systemctl is-enabled $UNIT) $(systemctl is-active $UNIT)" "$enabled active"
+    same "$1: the jobs" "$(jobs)" "$armed"
+    has "$1: the server" "$(control_group "$(head -n 1 /var/lib/postgresql/15/main/postmaster.pid)")" "/$UNIT"
+    same "$1: rows" "$(sql 'SELECT count(*) FROM ledger')" 0
+    RUN=$2
+    attach
+    case $(cat /tmp/attach.txt) in *'Still so'*) fail "$1: it says that something is held: $(cat /tmp/attach.txt)" ;; esac
+}
+
+all_held
+aborted
+to_let_go >/tmp/let-go.txt
+same 'the commands' "$(wc -l </tmp/let-go.txt)" 4
+as_printed
+nothing_held 'let go' "$RUN"
+say 'aborted with all of it held: the commands that are printed let it go'
+
+all_held
+approve stop-unit stopped
+attach
+at overwrite
+aborted
+last=$RUN
+say "as printed: $(to_let_go | head -n 1)"
+sh -c "$(to_let_go | head -n 1)" >/tmp/attach.txt 2>&1 </dev/null || true
+RUN=$(newest)
+[ "$RUN" != "$last" ] || fail "no undo was begun: $(cat /tmp/attach.txt)"
+at fence
+approve fence main
+attach
+at stop-unit
+as_shown managed.hold
+approve stop-unit stopped
+attach
+at undo
+approve undo main
+attach
+at start-unit
+as_shown managed.let-go
+as_shown managed.start
+approve start-unit started
+attach
+same 'the undo' "$(lifeboat runs --json | jq -r '.runs[0].outcome')" done
+# the undo has found no timer that was off before it: the aborted run knows it
+RUN=$last
+attach
+still_held
+to_let_go >/tmp/let-go.txt
+same 'the commands after the undo' "$(wc -l </tmp/let-go.txt)" 1
+has 'the command after the undo' "$(cat /tmp/let-go.txt)" 'systemctl enable --now expire.timer'
+as_printed
+nothing_held 'undone' "$last"
+say 'aborted with the cluster kept aside: the undo and the command that are printed let all of it go'
+
+# ---------------------------------------------------------------- to the end
+
 lifeboat run pitr-in-place -p "target=lsn:$TARGET" -p 'probe=SELECT count(*) FROM ledger' >/tmp/attach.txt 2>&1 || true
 RUN=$(newest)
 at fence

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Shows on a real systemd what no test on the host can: a Debian 12 of its own is made with debootstrap, booted with
-# systemd-nspawn without a network, and scripts/systemd-inside.sh is run in it, as root in a login session.
+# Shows on a real systemd, and beside real cluster managers, what no test on the host can: a Debian 12 of its own is made
+# with debootstrap, booted with systemd-nspawn without a network, and scripts/systemd-inside.sh and
+# scripts/managers-inside.sh are run in it, as root in login sessions.
 #
 #   scripts/systemd.sh [LIFEBOAT]     the program to try (default: target/debug/lifeboat)
 #
@@ -46,15 +47,24 @@ leave() {
 trap leave EXIT
 trap 'exit 130' INT TERM HUP
 
-say "a Debian 12 with PostgreSQL 15 and pgBackRest, in $directory (two to four minutes)"
+say "a Debian 12 with PostgreSQL 15, pgBackRest and cluster managers, in $directory (two to four minutes)"
+managers=patroni,etcd-server,postgresql-15-repmgr,pacemaker,pacemaker-cli-utils,resource-agents
 debootstrap --variant=minbase \
-    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,sudo,cron,jq,postgresql-15,pgbackrest \
+    --include=systemd,systemd-sysv,dbus,libpam-systemd,procps,sudo,cron,jq,postgresql-15,pgbackrest,$managers \
     bookworm "$root" "$mirror" >"$directory/debootstrap.log" 2>&1 || {
     tail -n 20 "$directory/debootstrap.log" >&2
     fail "debootstrap failed; its last lines are above"
 }
 install -m 755 "$lifeboat" "$root/usr/local/bin/lifeboat"
-install -m 755 "$here/systemd-inside.sh" "$root/usr/local/bin/systemd-inside"
+install -m 644 "$here/inside.sh" "$root/usr/local/lib/lifeboat-inside.sh"
+for part in systemd managers; do
+    install -m 755 "$here/$part-inside.sh" "$root/usr/local/bin/$part-inside"
+done
+# installed is not at work: each is started where it is looked at
+systemctl --quiet --root="$root" disable corosync pacemaker etcd logd patroni >"$directory/disable.log" 2>&1 || {
+    cat "$directory/disable.log" >&2
+    fail "the cluster managers can't be kept from starting at its boot"
+}
 
 say "booting it"
 systemd-nspawn --quiet --directory="$root" --machine="lifeboat-$$" --register=no --keep-unit --private-network --boot \
@@ -76,11 +86,10 @@ done
     fail "it does not boot here; its last lines are above"
 }
 
-# A session of root's, as a login makes it: what is run from it belongs to session-N.scope.
-say "inside"
-if inside systemd-run --quiet --wait --pipe --collect --property=PAMName=login --property=User=root \
-    --setenv=LC_ALL=C.UTF-8 /usr/local/bin/systemd-inside; then
-    say "all of it was seen"
-else
-    fail "not all of it was seen; what failed is above"
-fi
+# Sessions of root's, as a login makes them: what is run from one belongs to session-N.scope.
+for part in systemd managers; do
+    say "inside: $part"
+    inside systemd-run --quiet --wait --pipe --collect --property=PAMName=login --property=User=root \
+        --setenv=LC_ALL=C.UTF-8 "/usr/local/bin/$part-inside" || fail "not all of it was seen; what failed is above"
+done
+say "all of it was seen"

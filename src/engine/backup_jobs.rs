@@ -1,7 +1,11 @@
 //! Cron jobs and systemd timers of this host that run `pgbackrest backup` or `expire`. After a recovery an expire can remove
 //! the WAL of the timeline that was left, with the commits that were discarded (tried: `retention-full=1` did).
 //!
-//! Everything is read below a root, `/` in earnest; nothing is changed here.
+//! Files are read below a root, `/` in earnest; nothing is changed here.
+
+mod seen;
+
+pub use seen::look;
 
 use crate::domain::text::clean;
 use crate::engine::managers::{UNIT_FOLDERS, entries, read, shown, unit_text};

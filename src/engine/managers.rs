@@ -3,14 +3,16 @@
 //! Everything is read below a root, `/` in earnest: process table, unit files, configuration. Nothing is asked of the
 //! managers themselves: their answers need rights and a network that an incident may not have.
 
+mod cluster_managers;
 mod hold;
 mod start_conf;
 
+pub use cluster_managers::Sighting;
 pub use hold::{Commands, is_held};
 pub use start_conf::{Held, StartConf, StartConfError};
 
-use crate::domain::text::{clean, clean_bytes};
-use std::collections::BTreeSet;
+use crate::domain::text::clean;
+use cluster_managers::{Process, parents, processes};
 use std::path::{Path, PathBuf};
 
 /// A file larger than this is no configuration.
@@ -58,17 +60,6 @@ impl Manager {
     }
 }
 
-/// A manager, and what was seen of it. Texts are cleaned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sighting {
-    /// Which.
-    pub manager: Manager,
-    /// What was seen.
-    pub evidence: String,
-    /// It is at work now: it would act. Otherwise only its configuration names the directory.
-    pub at_work: bool,
-}
-
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Managed {
@@ -80,6 +71,9 @@ pub struct Managed {
     pub unit_is_administrators: bool,
     /// The server runs and is none of that unit's processes: somebody started it past systemd.
     pub outside_unit: bool,
+    /// The unit of a cluster manager that the server's process belongs to: `patroni@15-main.service`. It outlives that
+    /// unit: the manager's stop leaves it running (`KillMode=process`).
+    pub managers_unit: Option<String>,
     /// Debian's cluster: version and name.
     pub cluster: Option<(String, String)>,
     /// How unit and cluster were found.
@@ -99,13 +93,25 @@ impl Managed {
     /// and could be started in the middle, and the server would end with the session that started it.
     #[must_use]
     pub fn manager(&self) -> Manager {
-        let at_work = self.sightings.iter().find(|one| one.at_work).map(|one| one.manager);
-        let local = match (&self.unit, &self.cluster) {
-            (Some(_), _) => Some(Manager::Systemd),
-            (None, Some(_)) => Some(Manager::PgCtlcluster),
-            (None, None) => None,
-        };
-        at_work.or(local).or(self.sightings.first().map(|one| one.manager)).unwrap_or(Manager::None)
+        let local = Some(self.local()).filter(|local| *local != Manager::None);
+        let configured = || self.sightings.first().map(|one| one.manager);
+        self.at_work().map(|one| one.manager).or(local).or_else(configured).unwrap_or(Manager::None)
+    }
+
+    /// What stops and starts it on this host, once no cluster manager is at work.
+    #[must_use]
+    pub fn local(&self) -> Manager {
+        match (&self.unit, &self.cluster) {
+            (Some(_), _) => Manager::Systemd,
+            (None, Some(_)) => Manager::PgCtlcluster,
+            (None, None) => Manager::None,
+        }
+    }
+
+    /// The first that would act on its own now.
+    #[must_use]
+    pub fn at_work(&self) -> Option<&Sighting> {
+        self.sightings.iter().find(|one| one.at_work)
     }
 }
 
@@ -113,15 +119,13 @@ impl Managed {
 #[must_use]
 pub fn find(root: &Path, data_directory: &Path, postmaster: Option<u32>) -> Managed {
     let mut found = Managed::default();
-    let processes = processes(root);
+    let processes: Vec<Process> = processes(root);
     debian(root, data_directory, &mut found);
     systemd(root, data_directory, postmaster, &mut found);
     if let Some(unit) = found.unit.clone() {
         found.name_unit(root, &unit);
     }
-    patroni(root, data_directory, &processes, &mut found);
-    repmgr(root, data_directory, &processes, &mut found);
-    pacemaker(root, data_directory, &processes, &mut found);
+    cluster_managers::find(root, data_directory, &processes, &mut found);
     parents(&processes, postmaster, &mut found);
     found
 }
@@ -131,8 +135,7 @@ fn debian(root: &Path, data_directory: &Path, found: &mut Managed) {
     for version in entries(&root.join("etc/postgresql")) {
         for cluster in entries(&version) {
             let conf = cluster.join("postgresql.conf");
-            let Some(text) = read(&conf) else { continue };
-            if !sets(&text, "data_directory", data_directory) {
+            if !names_it(root, &conf, data_directory, 0) {
                 continue;
             }
             let name = |path: &Path| clean(&path.file_name().unwrap_or_default().to_string_lossy());
@@ -142,8 +145,25 @@ fn debian(root: &Path, data_directory: &Path, found: &mut Managed) {
     }
 }
 
+/// A configuration says so, or a file that it includes: Patroni puts a `postgresql.conf` of its own before Debian's.
+/// PostgreSQL goes ten deep as well.
+fn names_it(root: &Path, conf: &Path, data_directory: &Path, depth: usize) -> bool {
+    let Some(text) = read(conf).filter(|_| depth <= 10) else { return false };
+    let folder = conf.parent().unwrap_or(root);
+    let place = |value: &str| if value.starts_with('/') { below(root, Path::new(value)) } else { folder.join(value) };
+    text.lines().any(|line| {
+        let included = |name: &str| setting(line, name).map(place);
+        let mut files: Vec<PathBuf> = ["include", "include_if_exists"].into_iter().filter_map(included).collect();
+        let conf = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "conf");
+        files.extend(included("include_dir").iter().flat_map(|folder| entries(folder)).filter(conf));
+        setting(line, "data_directory").is_some_and(|value| same(value, data_directory))
+            || files.iter().any(|file| names_it(root, file, data_directory, depth + 1))
+    })
+}
+
 fn systemd(root: &Path, data_directory: &Path, postmaster: Option<u32>, found: &mut Managed) {
     let own = postmaster.and_then(|pid| unit_of(root, pid));
+    found.managers_unit = own.clone().filter(|unit| cluster_managers::of_unit(root, unit).is_some());
     if let Some(unit) = own.filter(|unit| starts_postgres(root, unit)) {
         found.evidence.push(format!("the server's process belongs to {unit}"));
         found.unit = Some(unit);
@@ -168,7 +188,7 @@ fn systemd(root: &Path, data_directory: &Path, postmaster: Option<u32>, found: &
                 Some(unit) => (unit.to_owned(), entries(&path)),
                 None => (unit, vec![path.clone()]),
             };
-            if !unit.ends_with(".service") {
+            if !unit.ends_with(".service") || cluster_managers::of_unit(root, &unit).is_some() {
                 continue;
             }
             let names = |file: &PathBuf| read(file).is_some_and(|text| mentions(&text, data_directory));
@@ -193,8 +213,11 @@ fn unit_of(root: &Path, pid: u32) -> Option<String> {
 }
 
 /// A unit whose text says so, or has no text here. A server that was started by hand belongs to whatever its starter did:
-/// `cron.service`, `ssh.service`.
+/// `cron.service`, `ssh.service`; one that a cluster manager started, to the manager's.
 fn starts_postgres(root: &Path, unit: &str) -> bool {
+    if cluster_managers::of_unit(root, unit).is_some() {
+        return false;
+    }
     let text = unit_text(root, unit);
     text.is_none_or(|text| ["postgres", "pg_ctl", "pgsql"].iter().any(|word| text.contains(word)))
 }
@@ -207,111 +230,6 @@ pub(crate) fn unit_text(root: &Path, name: &str) -> Option<String> {
     });
     let names: Vec<String> = [Some(name.to_owned()), template].into_iter().flatten().collect();
     names.iter().flat_map(|name| UNIT_FOLDERS.map(|folder| root.join(folder).join(name))).find_map(|path| read(&path))
-}
-
-fn patroni(root: &Path, data_directory: &Path, processes: &[Process], found: &mut Managed) {
-    let mut configured = Vec::new();
-    let mut files = entries(&root.join("etc/patroni"));
-    files.extend(files.clone().iter().flat_map(|folder| entries(folder)));
-    files.extend([root.join("etc/patroni.yml"), root.join("etc/patroni.yaml"), root.join("etc/patroni/patroni.yml")]);
-    files.extend(processes.iter().filter(|process| process.is("patroni")).flat_map(|process| {
-        let yaml = |word: &&String| word.ends_with(".yml") || word.ends_with(".yaml");
-        process.words.iter().filter(yaml).map(|word| root.join(word.trim_start_matches('/'))).collect::<Vec<_>>()
-    }));
-    let names =
-        |text: &str| text.lines().any(|line| yaml_value(line, "data_dir").is_some_and(|it| same(it, data_directory)));
-    for file in files.into_iter().collect::<BTreeSet<_>>() {
-        if read(&file).is_some_and(|text| names(&text)) {
-            configured.push(format!("{} names it", shown(root, &file)));
-        }
-    }
-    let left = below(root, data_directory).join("patroni.dynamic.json");
-    if left.symlink_metadata().is_ok() {
-        configured.push("it holds patroni.dynamic.json".to_owned());
-    }
-    let running = processes.iter().find(|process| process.is("patroni"));
-    sight(Manager::Patroni, configured, running, found);
-}
-
-fn repmgr(root: &Path, data_directory: &Path, processes: &[Process], found: &mut Managed) {
-    let mut files = vec![root.join("etc/repmgr.conf")];
-    for folder in ["etc/repmgr", "etc/postgresql"] {
-        let first = entries(&root.join(folder));
-        let more: Vec<PathBuf> = first.iter().flat_map(|path| entries(path)).collect();
-        files.extend(first.into_iter().chain(more.iter().flat_map(|path| entries(path))).chain(more.clone()));
-    }
-    let is_conf = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("repmgr"));
-    let own = files.into_iter().filter(is_conf).collect::<BTreeSet<_>>().into_iter();
-    let named = own.filter(|path| read(path).is_some_and(|text| sets(&text, "data_directory", data_directory)));
-    let configured = named.map(|path| format!("{} names it", shown(root, &path))).collect();
-    sight(Manager::Repmgr, configured, processes.iter().find(|process| process.is("repmgrd")), found);
-}
-
-fn pacemaker(root: &Path, data_directory: &Path, processes: &[Process], found: &mut Managed) {
-    let agent = processes.iter().find(|process| process.is("pgsqlms"));
-    let running = processes.iter().find(|process| process.is("pacemakerd") || process.is("pacemaker-based"));
-    let cib = root.join("var/lib/pacemaker/cib/cib.xml");
-    let mut configured = Vec::new();
-    match read(&cib) {
-        Some(text) if mentions(&text, data_directory) => configured.push(format!("{} names it", shown(root, &cib))),
-        // its resources are known, and this directory is none of them
-        Some(_) if agent.is_none() => return,
-        _ => {}
-    }
-    sight(Manager::Pacemaker, configured, agent.or(running), found);
-}
-
-fn sight(manager: Manager, mut configured: Vec<String>, running: Option<&Process>, found: &mut Managed) {
-    if let Some(process) = running {
-        configured.insert(0, format!("process {} is {}", process.pid, process.name));
-    }
-    if !configured.is_empty() {
-        found.sightings.push(Sighting { manager, evidence: configured.join("; "), at_work: running.is_some() });
-    }
-}
-
-/// A program above the server that starts it again.
-fn parents(processes: &[Process], postmaster: Option<u32>, found: &mut Managed) {
-    let of = |pid: u32| processes.iter().find(|process| process.pid == pid);
-    let mut next = postmaster.and_then(of).map(|process| process.parent);
-    for _ in 0..16 {
-        let Some(process) = next.filter(|pid| *pid > 1).and_then(of) else { return };
-        let others = ["pg_autoctl", "stolon-keeper", "supervisord", "runsv", "s6-supervise", "monit", "corosync"];
-        if others.iter().any(|name| process.is(name)) {
-            let evidence = format!("process {} above the server is {}", process.pid, process.name);
-            found.sightings.push(Sighting { manager: Manager::Other, evidence, at_work: true });
-            return;
-        }
-        next = Some(process.parent);
-    }
-}
-
-struct Process {
-    pid: u32,
-    parent: u32,
-    name: String,
-    words: Vec<String>,
-}
-
-impl Process {
-    /// It is this program, or an interpreter that runs it.
-    fn is(&self, program: &str) -> bool {
-        let file = |word: &String| Path::new(word).file_name().is_some_and(|name| name == program);
-        self.name == program || self.words.iter().take(3).any(file)
-    }
-}
-
-fn processes(root: &Path) -> Vec<Process> {
-    let pid = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
-    let process = |path: PathBuf| {
-        let status = read(&path.join("status"))?;
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        let command = std::fs::read(path.join("cmdline")).unwrap_or_default();
-        let words = command.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(clean_bytes).collect();
-        let parent = field("PPid:").and_then(|text| text.parse().ok()).unwrap_or(0);
-        Some(Process { pid: pid(&path)?, parent, name: clean(field("Name:").unwrap_or_default()), words })
-    };
-    entries(&root.join("proc")).into_iter().filter(|path| pid(path).is_some()).filter_map(process).collect()
 }
 
 /// The entries of a folder in the order of their names; none where it can't be read.
@@ -353,15 +271,19 @@ fn same(text: &str, path: &Path) -> bool {
 
 /// A line `name = 'path'` that is no comment.
 fn sets(text: &str, name: &str, path: &Path) -> bool {
-    text.lines().any(|line| {
-        let Some(rest) = line.trim_start().strip_prefix(name) else { return false };
-        let value = rest.trim_start_matches([' ', '\t', '=']);
-        let value = match value.strip_prefix(['\'', '"']) {
-            Some(quoted) => quoted.split(['\'', '"']).next().unwrap_or_default(),
-            None => value.split([' ', '\t', '#']).next().unwrap_or_default(),
-        };
-        same(value, path)
-    })
+    text.lines().any(|line| setting(line, name).is_some_and(|value| same(value, path)))
+}
+
+/// The value of a line `name = 'value'` or `name 'value'`.
+fn setting<'t>(line: &'t str, name: &str) -> Option<&'t str> {
+    let rest = line.trim_start().strip_prefix(name)?;
+    let value = rest.trim_start_matches([' ', '\t', '=']);
+    match value.strip_prefix(['\'', '"']) {
+        Some(quoted) => quoted.split(['\'', '"']).next(),
+        // a longer name: `include_dir` is no `include`
+        None if rest.len() == value.len() => None,
+        None => value.split([' ', '\t', '#']).next(),
+    }
 }
 
 /// `  data_dir: "path"`.

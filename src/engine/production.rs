@@ -97,7 +97,7 @@ impl Production {
             ("production-config-file", self.config_file.display().to_string()),
             ("production-start-directory", self.start_directory().display().to_string()),
             ("production-log", self.log.display().to_string()),
-            ("manager", self.managed.manager().word().to_owned()),
+            ("manager", self.managed.at_work().map_or(self.managed.local(), |one| one.manager).word().to_owned()),
             ("manager-unit", self.managed.unit.clone().unwrap_or_default()),
             ("manager-version", version),
             ("manager-cluster", cluster),

@@ -37,6 +37,9 @@ const PORT: &str = "5432";
 /// The fact that names the newest kept cluster.
 const KEPT_RECORD: &str = "kept-record";
 
+/// The fact that names what starts and stops production.
+const MANAGER: &str = "manager";
+
 /// A plan, and what is needed to begin a run of it.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -117,6 +120,9 @@ pub enum ProposalError {
     /// The accident that was named gives no target.
     #[error("{0}")]
     Accident(String),
+    /// A cluster manager would start the server again, or have another node take over.
+    #[error("{0}\nNothing was planned or changed")]
+    Managed(String),
     /// The runbook can't be bound.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
@@ -194,6 +200,9 @@ pub fn propose(
     let mut sealed = facts::of(&surroundings, Some(&subject), Some(&inventory));
     sealed.identity.insert("runbook".to_owned(), runbook.digest().to_string());
     let found = Production::find(&config, &subject.stanza, &surroundings.postgres, &environment.real);
+    if let Some(production) = &found {
+        stands_down(runbook, given, production)?;
+    }
     let mut known_texts = texts(settings, &surroundings, &subject, &inventory, target, &run, &directory);
     let own = found.iter().flat_map(Production::texts);
     let outlook = outlook::of(settings, runbook, &subject.stanza, target, choice.timeline);
@@ -203,7 +212,7 @@ pub fn propose(
     known_texts.insert("timeline-left-at".to_owned(), left_at);
     known_texts.extend(outlook.clone().unwrap_or_default().facts());
     known_texts.extend(own.map(|(name, value)| (name.to_owned(), value)));
-    if let Some(production) = found.as_ref().filter(|_| asks_for_kept(runbook)) {
+    if let Some(production) = found.as_ref().filter(|_| parameter_of(runbook, KEPT_RECORD).is_some()) {
         let store = paths::state_directory(settings).ok().and_then(|state| Store::existing(&state).ok().flatten());
         let kept = leftovers::newest_kept(store.as_ref(), &production.data_directory);
         let kept = kept.map_or_else(|| "none".to_owned(), |record| record.display().to_string());
@@ -226,10 +235,24 @@ pub fn propose(
     Ok(Proposal { outlook, ..Proposal::new(run, plan, choice, directory, database_bytes) })
 }
 
-/// Whether a parameter of it is the cluster that was kept: all runs are looked through for that.
-fn asks_for_kept(runbook: &Runbook) -> bool {
-    let is_kept = |fact: &DefaultValue| matches!(fact, DefaultValue::Fact(name) if name.text == KEPT_RECORD);
-    runbook.parameters.values().any(|parameter| parameter.default.as_ref().is_some_and(is_kept))
+/// The parameter that a fact gives its value. All runs are looked through for the kept cluster, where one is asked for.
+fn parameter_of<'r>(runbook: &'r Runbook, wanted: &str) -> Option<&'r String> {
+    let is_it = |fact: &DefaultValue| matches!(fact, DefaultValue::Fact(name) if name.text == wanted);
+    runbook.parameters.iter().find(|(_, it)| it.default.as_ref().is_some_and(is_it)).map(|(name, _)| name)
+}
+
+/// No cluster manager is at work where a runbook asks who manages the server. Whoever names it instead (to see the plan
+/// beforehand) is refused by the run's own check.
+fn stands_down(
+    runbook: &Runbook,
+    given: &BTreeMap<String, String>,
+    production: &Production,
+) -> Result<(), ProposalError> {
+    let asks = parameter_of(runbook, MANAGER).is_some_and(|parameter| !given.contains_key(parameter));
+    match production.managed.at_work().filter(|_| asks) {
+        Some(sighting) => Err(ProposalError::Managed(sighting.refused(&production.data_directory))),
+        None => Ok(()),
+    }
 }
 
 /// It goes over production's own directory: it looks for room to keep what is there.

@@ -5,11 +5,13 @@ use crate::domain::plan::{Piece, Step};
 use crate::domain::run::Run;
 use crate::domain::still_held::{StillHeld, Undo};
 use crate::domain::text::clean;
-use crate::engine::backup_jobs::{self, HELD};
+use crate::engine::backup_jobs::{self, BackupJob, BackupJobs, HELD};
+use crate::engine::environment::BaseEnvironment;
 use crate::engine::kept::KeptState;
 use crate::engine::leftovers::Leftovers;
 use crate::engine::managers::{self, StartConf};
 use crate::engine::postgres::{LiveState, server_is_live};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The helper that disables a Debian cluster, and its option with the place.
@@ -24,7 +26,8 @@ pub fn still_held(run: &Run, program: &str) -> Vec<StillHeld> {
     found.extend(start_conf(run));
     found.extend(unit(run, Path::new("/")));
     found.extend(server(run));
-    found.extend(jobs(run, Path::new("/")));
+    let now = BaseEnvironment::from_process().map(|environment| backup_jobs::look(&environment.real).0);
+    found.extend(now.ok().and_then(|now| jobs(&run.values, &now)));
     found
 }
 
@@ -34,9 +37,10 @@ fn kept(run: &Run, program: &str) -> Option<StillHeld> {
     let record = kept.record.ok()??;
     (record.state != KeptState::PutBack).then(|| StillHeld {
         what: format!(
-            "the old cluster of {} lies in {}, disarmed",
+            "the old cluster of {} lies in {}, disarmed; bringing it back lets go of the server as well, then look again: {program} attach {}",
             clean(&record.data_directory.to_string_lossy()),
-            clean(&kept.home.to_string_lossy())
+            clean(&kept.home.to_string_lossy()),
+            run.id
         ),
         undo: Undo::Command(format!("{program} run pitr-undo")),
     })
@@ -98,27 +102,72 @@ fn started_by(run: &Run, data: &Path) -> Undo {
     }
 }
 
-/// The backup jobs that are held, where the run has looked for them.
-fn jobs(run: &Run, root: &Path) -> Option<StillHeld> {
-    // only behind the gate that asks for it
-    run.values.get("jobs-held.armed")?;
-    let jobs = backup_jobs::find(root).jobs;
-    let held: Vec<_> = jobs.iter().filter(|job| job.hold == HELD).collect();
-    // what this user can't see, and timers that are off, are known only from when they were found
-    let known = run.values.get("timers.re-arm").filter(|line| *line != "none");
-    if held.is_empty() && known.is_none() {
-        return None;
-    }
-    Some(StillHeld {
-        what: if held.is_empty() {
-            "backup and expire jobs of this host, where they were held for the run".to_owned()
-        } else {
-            let places: Vec<&str> = held.iter().map(|job| job.place.as_str()).collect();
-            format!("backup and expire jobs of this host: {}", places.join(", "))
-        },
-        undo: Undo::AsRoot(match known {
-            Some(line) => clean(line),
-            None => held.iter().map(|job| job.re_arm.clone()).collect::<Vec<_>>().join("; "),
-        }),
+/// The backup jobs that are held, of those that the run has found.
+fn jobs(values: &BTreeMap<String, String>, now: &BackupJobs) -> Option<StillHeld> {
+    let value = |name: &str| values.get(name).map(String::as_str);
+    let (hold, re_arm) = (value("timers.hold")?, value("timers.re-arm")?);
+    let is_held = |job: &&BackupJob| {
+        // a script may have been off all along
+        let by_this_run = |place: &str| hold.contains(&format!("chmod a-x {place}"));
+        job.hold == HELD && job.re_arm.strip_prefix("chmod a+x ").is_none_or(by_this_run)
+    };
+    let mut held: Vec<(String, String)> =
+        now.jobs.iter().filter(is_held).map(|job| (job.place.clone(), job.re_arm.clone())).collect();
+    // A timer ran when it was found. One that is off is not looked at any more, or would be armed by another command.
+    let timers = re_arm.split("; ").filter(|command| command.starts_with("systemctl "));
+    let is_off = |command: &&str| !now.jobs.iter().any(|job| job.re_arm == *command);
+    let name = |command: &str| command.rsplit(' ').next().unwrap_or_default().to_owned();
+    held.extend(timers.filter(is_off).map(|command| (clean(&name(command)), clean(command))));
+    let (places, commands): (Vec<String>, Vec<String>) = held.into_iter().unzip();
+    (!places.is_empty()).then(|| StillHeld {
+        what: format!("backup and expire jobs of this host do not run: {}", places.join(", ")),
+        undo: Undo::AsRoot(commands.join("; ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(place: &str, hold: &str, re_arm: &str) -> BackupJob {
+        BackupJob {
+            place: place.to_owned(),
+            runs: "pgbackrest backup".to_owned(),
+            hold: hold.to_owned(),
+            re_arm: re_arm.to_owned(),
+            unarmed_timer: None,
+        }
+    }
+
+    #[test]
+    fn jobs_are_held_as_long_as_they_do_not_run() {
+        let (cron, timer) = ("sed -i '1s/^#lifeboat //' /etc/cron.d/x", "systemctl enable --now x.timer");
+        let values = BTreeMap::from([
+            (
+                "timers.hold".to_owned(),
+                "sed -i '1s/^/#lifeboat /' /etc/cron.d/x; systemctl disable --now x.timer".to_owned(),
+            ),
+            ("timers.re-arm".to_owned(), format!("{cron}; {timer}")),
+        ]);
+        let held = |jobs: Vec<BackupJob>| jobs_of(&values, jobs);
+        let (is_held, runs) = (job("/etc/cron.d/x line 1", HELD, cron), job("/etc/cron.d/x line 1", "sed", cron));
+        // a timer that is off is not looked at, or would be started only
+        assert_eq!(
+            held(vec![is_held.clone()]),
+            Some(("/etc/cron.d/x line 1, x.timer".to_owned(), format!("{cron}; {timer}")))
+        );
+        let off = job("x.timer (not enabled)", "systemctl stop x.timer", "systemctl start x.timer");
+        assert_eq!(held(vec![runs.clone(), off]), Some(("x.timer".to_owned(), timer.to_owned())));
+        let on = job("x.timer", "systemctl disable --now x.timer", timer);
+        assert_eq!(held(vec![runs, on.clone()]), None);
+        // off before the run as well
+        assert_eq!(held(vec![on, job("/etc/cron.daily/y", HELD, "chmod a+x /etc/cron.daily/y")]), None);
+        assert_eq!(jobs_of(&BTreeMap::new(), vec![is_held]), None, "the run has not looked");
+    }
+
+    fn jobs_of(values: &BTreeMap<String, String>, jobs: Vec<BackupJob>) -> Option<(String, String)> {
+        let held = super::jobs(values, &BackupJobs { jobs, unread: Vec::new() })?;
+        let Undo::AsRoot(command) = held.undo else { return None };
+        Some((held.what.rsplit(": ").next()?.to_owned(), command))
+    }
 }

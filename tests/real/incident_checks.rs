@@ -326,6 +326,10 @@ fn a_pause_is_moved_forward_only_to_what_is_later() {
     let folder = it.lab.home().join("fetched");
     let safe = it.ask("safe-redo-start", &[("folder", folder.to_str().unwrap())]);
     assert!(safe.holds() && safe.captures["safe"] == "yes", "{safe:?}");
+    // a timeline that was begun after the set: replay starts on the set's own
+    let folder = it.lab.home().join("fetched-for-the-next");
+    let safe = it.ask("safe-redo-start", &[("folder", folder.to_str().unwrap()), ("timeline", "2")]);
+    assert!(safe.holds() && safe.captures["safe"] == "yes", "{safe:?}");
     it.set_target("recovery_target_lsn", &it.target).unwrap();
     assert_eq!(it.look(), "1002 1002");
     let paused = it.lab.sql("SELECT pg_last_wal_replay_lsn()");

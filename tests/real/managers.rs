@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const VERSION: &str = "15";
 
@@ -17,7 +18,9 @@ struct Debian {
 impl Debian {
     /// As `pg_createcluster` integrates a cluster that is there.
     fn take_over(lab: &Lab) -> Debian {
-        let cluster = Debian { name: format!("lifeboat_{}", std::process::id()) };
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let cluster = Debian { name: format!("lifeboat_{}_{number}", std::process::id()) };
         lab.stop();
         let (production, sockets, log) = (lab.layout.production(), lab.layout.sockets(), lab.layout.server_log());
         let output = Command::new("pg_createcluster")
@@ -163,4 +166,54 @@ fn an_aborted_run_says_what_stays_held(lab: &Lab, debian: &Debian, target: &str,
     let output = lab.run_lifeboat(&["attach", &run.id()]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!said.contains("Still so on this host"), "{said}");
+}
+
+/// The commands below "Still so on this host", in their order, and whether root is to do them.
+fn printed(said: &str) -> Vec<(bool, String)> {
+    let below = said.lines().skip_while(|line| !line.contains("Still so on this host")).skip(1);
+    let lines = below.take_while(|line| line.starts_with("   ")).filter_map(|line| line.strip_prefix("     "));
+    // what is hung below a bullet is a command, or a line of the bullet's own words
+    let command = |line: &str| match line.strip_prefix("as root: ") {
+        Some(command) => Some((true, command.to_owned())),
+        None => line.starts_with("mv ").then(|| (false, line.to_owned())),
+    };
+    lines.filter_map(command).collect()
+}
+
+#[test]
+fn what_an_aborted_run_holds_is_let_go_by_the_commands_that_it_prints() {
+    if !may_make_clusters() {
+        return;
+    }
+    let lab = lab::running();
+    let debian = Debian::take_over(&lab);
+    let start_conf = fs::read_to_string(debian.file("start.conf")).unwrap();
+    lab.sql("CREATE TABLE ledger AS SELECT generate_series(1, 100) AS entry");
+    let target = lab.sql("SELECT pg_current_wal_insert_lsn()");
+    lab.sql("DELETE FROM ledger");
+    lab.wait_archived();
+    // nothing is kept: the only way back is to start it again
+    let mut run = Driven::begin(&lab, &["pitr-in-place", "-p", &format!("target=lsn:{target}"), "-p", "how=none"]);
+    approve(&mut run, &lab, "fence");
+    assert_eq!(gate(&run), "overwrite", "{}", run.why());
+    let aborted = lab.run_lifeboat(&["abort", &run.id()]);
+    lab::assert_done(&aborted, "abort");
+    let said = String::from_utf8(aborted.stdout).unwrap();
+    debian.is_refused();
+    let (held, before) = (debian.file("start.conf"), debian.file("start.conf.before-recovery"));
+    let commands = printed(&said);
+    let wanted = [
+        (false, format!("mv {} {}", before.display(), held.display())),
+        (true, format!("pg_ctlcluster {VERSION} {} start", debian.name)),
+    ];
+    assert_eq!(commands, wanted, "{said}");
+    for (as_root, command) in commands {
+        let mut shell = if as_root { Command::new("sh") } else { as_owner("sh") };
+        lab::assert_done(&shell.args(["-c", &command]).output().unwrap(), &command);
+    }
+    debian.has_it_back(&lab, &start_conf);
+    assert_eq!(lab.sql("SELECT count(*) FROM ledger"), "0");
+    let attached = lab.run_lifeboat(&["attach", &run.id()]);
+    let said = String::from_utf8_lossy(&attached.stdout).into_owned();
+    assert!(said.contains("ABORTED") && !said.contains("Still so on this host"), "{said}");
 }

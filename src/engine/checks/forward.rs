@@ -80,21 +80,25 @@ pub(super) fn safe_redo_start(input: &Input<'_>) -> Result<CheckReport, CheckErr
     let size = SegmentSize::from_bytes(control.wal_segment_bytes)
         .map_err(|error| CheckError::NotThere(format!("{}: {error}", directory.display())))?;
     let label = directory.join("backup_label");
-    let redo = match read_label(&label)? {
+    // The set may be older than the timeline that is followed: replay begins on the set's own.
+    let (redo, begins_on) = match read_label(&label)? {
         Some(text) => redo_of(&text).ok_or_else(|| {
             CheckError::NotThere(format!("{} names no START WAL LOCATION: restore again", label.display()))
         })?,
-        None => control.redo,
+        None => (control.redo, TimelineId(control.timeline)),
     };
     let mut report = CheckReport::default();
     report.put("redo", redo);
+    if begins_on != timeline {
+        report.good(format!("replay begins on timeline {begins_on}, and goes over to timeline {timeline}"));
+    }
     let own = directory.join("pg_wal");
     let mut wal = own.clone();
-    if own.join(WalSegment::of(redo, size, timeline).to_string()).metadata().is_err() {
-        fetch(input, redo, size, timeline, folder, &mut report)?;
+    if own.join(WalSegment::of(redo, size, begins_on).to_string()).metadata().is_err() {
+        fetch(input, redo, size, begins_on, folder, &mut report)?;
         wal = folder.to_owned();
     }
-    let found = look_safe(&around.postgres, &wal, redo, timeline, &around.environment)
+    let found = look_safe(&around.postgres, &wal, redo, begins_on, &around.environment)
         .map_err(|error| CheckError::NotThere(error.to_string()))?;
     judge(&found, redo, &mut report);
     Ok(report)
@@ -183,9 +187,10 @@ fn read_label(path: &Path) -> Result<Option<String>, CheckError> {
 }
 
 /// `START WAL LOCATION: 0/6000028 (file 000000010000000000000006)`.
-fn redo_of(label: &str) -> Option<Lsn> {
+fn redo_of(label: &str) -> Option<(Lsn, TimelineId)> {
     let rest = label.lines().find_map(|line| line.strip_prefix("START WAL LOCATION: "))?;
-    Lsn::parse(rest.split_whitespace().next()?).ok()
+    let (redo, file) = rest.split_once(" (file ")?;
+    Some((Lsn::parse(redo).ok()?, WalSegment::parse(file.trim_end().strip_suffix(')')?).ok()?.timeline))
 }
 
 #[cfg(test)]
@@ -253,7 +258,7 @@ mod tests {
     #[test]
     fn a_backup_label_says_where_redo_begins() {
         let label = "START WAL LOCATION: 0/6000028 (file 000000010000000000000006)\nCHECKPOINT LOCATION: 0/6000060\n";
-        assert_eq!(redo_of(label), Some(Lsn(0x600_0028)));
+        assert_eq!(redo_of(label), Some((Lsn(0x600_0028), TimelineId(1))));
         assert_eq!(redo_of("CHECKPOINT LOCATION: 0/6000060\n"), None);
         assert_eq!(redo_of("START WAL LOCATION: \n"), None);
     }

@@ -12,9 +12,9 @@ const STATE: &str = "SELECT pg_is_in_recovery() AS in_recovery, s.system_identif
     current_setting('archive_mode') AS archive_mode, current_setting('listen_addresses') AS listens \
     FROM pg_control_system() s";
 
-/// Settings that only recovery needs, where a file sets them.
+/// Settings that only recovery needs, where a file sets them to more than nothing: Patroni writes all of them empty.
 const LEFTOVERS: &str = "SELECT name, setting FROM pg_settings WHERE (name LIKE 'recovery\\_target%' OR name = 'restore_command') \
-    AND source NOT IN ('default', 'override') ORDER BY name";
+    AND source NOT IN ('default', 'override') AND setting IS DISTINCT FROM boot_val ORDER BY name";
 
 /// Standbys that every commit waits for, and those of them that are there.
 const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_standby_names') AS names, current_setting('synchronous_commit') AS level, \
@@ -65,7 +65,9 @@ pub(super) fn back_in_production(input: &Input<'_>) -> Result<CheckReport, Check
 fn managed(found: &Managed, root: &Path, report: &mut CheckReport) {
     let Some(commands) = found.commands() else { return };
     if let Some(unit) = &found.unit {
-        if found.outside_unit {
+        if let Some(manager) = &found.managers_unit {
+            report.good(format!("the server belongs to {manager}: its cluster manager has it in its hands"));
+        } else if found.outside_unit {
             report.bad(
                 format!("the server does not belong to {unit}: systemd takes it for stopped, and it may end with the session that started it"),
                 format!("As root: {}; then: {}", commands.stop, commands.start),

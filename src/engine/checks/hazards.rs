@@ -136,6 +136,10 @@ impl Files {
                         self.read(&path, depth + 1);
                     }
                 }
+                // none at all: Patroni writes all of them so
+                _ if name.starts_with("recovery_target") && value().is_empty() => {
+                    self.places.remove(&name);
+                }
                 _ => {
                     self.places.insert(name, file.to_owned());
                 }
@@ -338,5 +342,7 @@ mod tests {
         let report = judged(&[], "Recovery_Target_LSN = '0/5' # old\n", &[]);
         let bad = report.findings.iter().find(|finding| !finding.holds).unwrap();
         assert!(bad.what.contains("own.conf") && bad.remedy.contains("multiple recovery targets"), "{report:?}");
+        let report = judged(&[], "recovery_target_lsn = '0/5'\nrecovery_target = ''\nrecovery_target_lsn = ''\n", &[]);
+        assert!(report.holds() && report.captures["hazards"] == "none", "{report:?}");
     }
 }

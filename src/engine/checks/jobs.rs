@@ -1,16 +1,12 @@
 //! What would back up or expire while the recovery is under way.
 
-use crate::domain::text::clean;
-use crate::engine::ask::{self, Question, find_program};
 use crate::engine::backup_jobs::{self, BackupJobs, HELD};
 use crate::engine::checks::{CheckError, CheckReport, Input, listed};
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
 
 /// Names the jobs of this host, and where others would be.
 pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let stanza = input.text("stanza")?;
-    let (found, idle) = look(input);
+    let (found, idle) = backup_jobs::look(&input.around.environment);
     let config = input.config()?;
     let mut report = CheckReport::default();
     for repository in config.repositories(stanza) {
@@ -31,7 +27,7 @@ pub(super) fn backup_jobs(input: &Input<'_>) -> Result<CheckReport, CheckError> 
 pub(super) fn backup_jobs_held(input: &Input<'_>) -> Result<CheckReport, CheckError> {
     let stanza = input.text("stanza")?;
     let config = input.around.pgbackrest.config.as_deref();
-    let (mut found, _) = look(input);
+    let (mut found, _) = backup_jobs::look(&input.around.environment);
     let (ours, others) = found.jobs.into_iter().partition(|job| backup_jobs::may_concern(&job.runs, stanza, config));
     found.jobs = ours;
     let mut report = CheckReport::default();
@@ -57,58 +53,6 @@ fn held(found: &BackupJobs, report: &mut CheckReport) {
         ));
     }
     report.put("armed", listed(&armed.iter().map(|job| job.place.clone()).collect::<Vec<_>>()));
-}
-
-/// What there is, as far as this user sees it, and the timers that never run.
-fn look(input: &Input<'_>) -> (BackupJobs, Vec<String>) {
-    let mut found = backup_jobs::find(Path::new("/"));
-    own_crontab(input, &mut found);
-    let idle = idle_timers(input, &mut found);
-    (found, idle)
-}
-
-/// Takes timers out that are neither enabled nor started: to arm them at the end would start what never ran.
-fn idle_timers(input: &Input<'_>, found: &mut BackupJobs) -> Vec<String> {
-    let is_idle = |timer: &String| {
-        let answer = asked(input, "systemctl", &["is-active", timer]);
-        answer.is_some_and(|answer| ["inactive", "failed"].contains(&answer.text().trim()))
-    };
-    let idle: Vec<String> = found.jobs.iter().filter_map(|job| job.unarmed_timer.clone()).filter(is_idle).collect();
-    found.jobs.retain(|job| job.unarmed_timer.as_ref().is_none_or(|timer| !idle.contains(timer)));
-    idle
-}
-
-/// Asks a program of this host; none where it is not there or does not answer.
-fn asked(input: &Input<'_>, program: &str, arguments: &[&str]) -> Option<Said> {
-    let search_path = input.around.environment.get("PATH").map(OsStr::new);
-    let mut question = Question::new(find_program(Path::new(program), search_path)?);
-    question.arguments = arguments.iter().map(OsString::from).collect();
-    question.environment = input.around.environment.iter().map(|(name, value)| (name.clone(), value.into())).collect();
-    question.output_limit_bytes = 1 << 20;
-    ask::ask(&question).ok().map(|answer| Said { code: answer.code, stdout: answer.stdout })
-}
-
-/// What a program said.
-struct Said {
-    code: i32,
-    stdout: Vec<u8>,
-}
-
-impl Said {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).into_owned()
-    }
-}
-
-/// The crontabs lie where only cron may look; one's own is told by its program.
-fn own_crontab(input: &Input<'_>, found: &mut BackupJobs) {
-    const SPOOL: &str = "/var/spool/cron/crontabs";
-    if !found.unread.iter().any(|place| place == SPOOL) {
-        return;
-    }
-    let Some(said) = asked(input, "crontab", &["-l"]).filter(|said| said.code == 0) else { return };
-    let user = input.around.environment.get("USER").map_or("postgres".to_owned(), |user| clean(user));
-    backup_jobs::crontab(Path::new("/"), &format!("{SPOOL}/{user}"), &said.text(), found);
 }
 
 fn told(found: &BackupJobs, report: &mut CheckReport) {

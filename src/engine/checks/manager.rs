@@ -1,7 +1,7 @@
 //! What manages the server, and would start it while its data is away.
 
 use crate::engine::checks::{CheckError, CheckReport, Input};
-use crate::engine::managers::{self, Managed, Manager, StartConf};
+use crate::engine::managers::{self, Managed, StartConf};
 use crate::engine::postgres::{LiveState, server_is_live};
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(super) fn judge(found: &Managed, directory: &Path, report: &mut CheckReport)
         let name = sighting.manager.word();
         if sighting.at_work {
             let what = format!("{name} is at work on this host: {}", sighting.evidence);
-            report.bad(what, stand_down(sighting.manager));
+            report.bad(what, sighting.stand_down());
         } else {
             report.good(format!(
                 "{name} knows {} and does not run here: {}; it has to stay stopped, and its other nodes paused, until all is done",
@@ -88,6 +88,11 @@ pub(super) fn manager_held(input: &Input<'_>) -> Result<CheckReport, CheckError>
 }
 
 fn held(found: &Managed, root: &Path, start_conf: Option<&StartConf>, report: &mut CheckReport) {
+    // one that stood down may be back
+    for sighting in found.sightings.iter().filter(|one| one.at_work) {
+        let what = format!("{} is at work on this host: {}", sighting.manager.word(), sighting.evidence);
+        report.bad(what, sighting.stand_down());
+    }
     if let Some((unit, commands)) = found.unit.as_ref().zip(found.commands()) {
         if managers::is_held(root, unit) {
             report.good(format!("{unit} can't be started before it is let go"));
@@ -114,27 +119,10 @@ fn held(found: &Managed, root: &Path, start_conf: Option<&StartConf>, report: &m
     }
 }
 
-fn stand_down(manager: Manager) -> &'static str {
-    match manager {
-        Manager::Patroni => {
-            "Pause it for the whole cluster (patronictl pause --wait), then stop it on this host (systemctl stop patroni && systemctl mask --runtime patroni); otherwise it starts the server in the middle, or another node takes over. At the end: unmask, start, patronictl resume, and reinit the replicas."
-        }
-        Manager::Repmgr => {
-            "Pause it (repmgr service pause) and stop repmgrd on every node (systemctl stop repmgrd); otherwise a standby is promoted as soon as this server stops. At the end: rebuild the standbys, start repmgrd, repmgr service unpause."
-        }
-        Manager::Pacemaker => {
-            "Take the resource out of its hands (pcs resource unmanage NAME, or pcs property set maintenance-mode=true, or crm configure property maintenance-mode=true), then stop Pacemaker on this host; otherwise it starts the server in the middle, or fails over. At the end: manage the resource again."
-        }
-        Manager::None | Manager::PgCtlcluster | Manager::Systemd | Manager::Other => {
-            "It starts the server again when it stops: tell it to leave it alone (supervisorctl stop NAME, sv down NAME, pg_autoctl stop), and ask again."
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::managers::Sighting;
+    use crate::engine::managers::{Manager, Sighting};
 
     fn judged(found: &Managed) -> CheckReport {
         let mut report = CheckReport::default();
@@ -144,7 +132,15 @@ mod tests {
 
     #[test]
     fn a_manager_at_work_is_refused_with_its_commands() {
-        let sighting = |manager, at_work| Sighting { manager, evidence: "process 9 is it".to_owned(), at_work };
+        let evidence = "process 9 is it";
+        let sighting = |manager, at_work| Sighting {
+            manager,
+            evidence: evidence.to_owned(),
+            at_work,
+            pid: None,
+            unit: Some("ha.service".to_owned()),
+            config: None,
+        };
         for (manager, command) in [
             (Manager::Patroni, "patronictl pause"),
             (Manager::Repmgr, "repmgr service pause"),

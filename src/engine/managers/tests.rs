@@ -160,6 +160,85 @@ fn cluster_managers_are_told_apart_by_whether_they_work() {
     assert_eq!(pacemaker.find(None).manager(), Manager::Pacemaker);
 }
 
+/// As Debian 12 has it: `patronictl pause`, `systemctl stop patroni@15-main`, and the server still in that unit's group.
+#[test]
+fn a_server_that_patroni_left_running_is_no_server_of_patronis_unit() {
+    let machine = Machine::new()
+        .file("etc/postgresql/15/main/postgresql.conf", "# by Patroni\ninclude 'postgresql.base.conf'\nport = '5432'\n")
+        .file("etc/postgresql/15/main/postgresql.base.conf", "data_directory = '/srv/pg/15/main'\n")
+        .file("etc/patroni/15-main.yml", "postgresql:\n  data_dir: /srv/pg/15/main\n")
+        .file(
+            "lib/systemd/system/patroni@.service",
+            "[Service]\nUser=postgres\nExecStart=/usr/bin/patroni /etc/patroni/%i.yml\n",
+        )
+        .file("run/systemd/system/x.service", "[Unit]\n")
+        .process(7, 1, "postgres", "/usr/lib/postgresql/15/bin/postgres -D /srv/pg/15/main")
+        .file("proc/7/cgroup", "0::/system.slice/system-patroni.slice/patroni@15-main.service\n");
+    let found = machine.find(Some(7));
+    assert_eq!((found.manager(), found.local()), (Manager::Systemd, Manager::Systemd));
+    assert_eq!(found.managers_unit.as_deref(), Some("patroni@15-main.service"));
+    let commands = found.commands().unwrap();
+    assert_eq!(commands.stop, "pg_ctlcluster 15 main stop");
+    assert_eq!(commands.hold, "systemctl mask --runtime postgresql@15-main.service");
+    let sighting = &found.sightings[0];
+    assert!(!sighting.at_work && sighting.evidence.contains("belongs to patroni@15-main.service"), "{sighting:?}");
+    let found = machine
+        .process(9, 1, "patroni", "/usr/bin/python3 /usr/bin/patroni /etc/patroni/15-main.yml")
+        .file("proc/9/cgroup", "0::/system.slice/system-patroni.slice/patroni@15-main.service\n")
+        .find(Some(7));
+    let told = found.at_work().unwrap().refused(Path::new(DATA));
+    for words in [
+        "process 9 is patroni (patroni@15-main.service)",
+        "patronictl -c /etc/patroni/15-main.yml pause --wait",
+        "systemctl stop patroni@15-main.service && systemctl disable patroni@15-main.service",
+    ] {
+        assert!(told.contains(words), "'{words}' is not in: {told}");
+    }
+    // elsewhere there is nothing else: it is stopped and started by its own programs
+    let bare = Machine::new().file("srv/pg/15/main/patroni.dynamic.json", "{}").find(None);
+    assert_eq!((bare.manager(), bare.local()), (Manager::Patroni, Manager::None));
+}
+
+#[test]
+fn a_manager_of_another_cluster_is_none_of_this_one() {
+    let other = "/usr/bin/python3 /usr/bin/patroni /etc/patroni/15-other.yml";
+    let machine = Machine::new()
+        .file("etc/patroni/15-other.yml", "postgresql:\n  data_dir: /srv/pg/15/other\n")
+        .process(9, 1, "patroni", other)
+        .file("proc/9/environ", "HOME=/var/lib/postgresql\0");
+    assert_eq!(machine.find(None).manager(), Manager::None);
+    // its environment goes before its file, and one that can't be read rules nothing out
+    let machine = machine.file("proc/9/environ", "PATRONI_POSTGRESQL_DATA_DIR=/srv/pg/15/main\0");
+    assert!(machine.find(None).sightings[0].at_work);
+    assert!(Machine::new().process(9, 1, "patroni", other).find(None).sightings[0].at_work);
+    let repmgr = |command: &str| {
+        let machine = Machine::new().file("srv/r.conf", "data_directory = '/srv/pg/15/other'\n");
+        machine.process(5, 1, "repmgrd", command).find(None).manager()
+    };
+    assert_eq!(repmgr("/usr/lib/postgresql/15/bin/repmgrd --config-file=/srv/r.conf"), Manager::None);
+    assert_eq!(repmgr("/usr/lib/postgresql/15/bin/repmgrd -f /srv/unreadable.conf"), Manager::Repmgr);
+    // who reads its files is not it
+    assert_eq!(Machine::new().process(4, 1, "less", "less /etc/patroni").find(None), Managed::default());
+    let by_hand = Machine::new().process(4, 1, "python3.11", "/opt/bin/python3.11 /opt/patroni.py x.yml");
+    assert_eq!(by_hand.find(None).manager(), Manager::Patroni);
+}
+
+#[test]
+fn pacemaker_has_it_by_its_agent_its_unit_or_its_directory() {
+    let cib = "var/lib/pacemaker/cib/cib.xml";
+    let machine = Machine::new().process(3, 1, "pacemakerd", "/usr/sbin/pacemakerd");
+    assert!(machine.find(None).sightings[0].evidence.contains("may not read"));
+    let machine = machine.file(cib, "<primitive class=\"systemd\" type=\"postgresql@15-main\"/>");
+    assert!(machine.find(None).sightings[0].evidence.contains("has a resource of PostgreSQL's"));
+    let machine = machine
+        .file(cib, "<primitive type=\"IPaddr2\"/>")
+        .process(7, 1, "postgres", "postgres")
+        .file("proc/7/cgroup", "0::/system.slice/pacemaker.service\n");
+    assert_eq!(machine.find(None).manager(), Manager::None);
+    let found = machine.find(Some(7));
+    assert!(found.sightings[0].at_work && found.unit.is_none(), "{found:?}");
+}
+
 #[test]
 fn whoever_starts_it_again_stands_above_it() {
     let found = Machine::new()
