@@ -44,6 +44,8 @@ impl Rmgr {
     pub const STORAGE: Rmgr = Rmgr(2);
     /// Databases made and dropped.
     pub const DATABASE: Rmgr = Rmgr(4);
+    /// Where mapped catalogs lie.
+    pub const RELATION_MAP: Rmgr = Rmgr(7);
     /// What a standby has to know: locks, running transactions.
     pub const STANDBY: Rmgr = Rmgr(8);
     /// The second half of the heap's records.
@@ -92,6 +94,7 @@ pub fn record_name(rmgr: Rmgr, info: u8, version: WalVersion) -> Option<&'static
             (0x10, true) => Some("CREATE_WAL_LOG"),
             _ => None,
         },
+        Rmgr::RELATION_MAP => (kind == 0).then_some("UPDATE"),
         Rmgr::STANDBY => match kind {
             0x00 => Some("LOCK"),
             0x10 => Some("RUNNING_XACTS"),
