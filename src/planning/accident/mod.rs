@@ -7,6 +7,7 @@
 mod answer;
 mod counts;
 mod damage;
+mod gone;
 mod names;
 mod question;
 mod reach;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
 pub use counts::{Counts, Touched};
+pub use gone::Gone;
 pub use names::{Counted, Names, RelationKind, RelationName};
 pub use question::Question;
 pub use reach::Reach;

@@ -8,6 +8,7 @@ use crate::planning::accident::damage::{self, Damage};
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::transactions::{Committed, Notice};
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Candidates that are kept at once.
@@ -105,6 +106,17 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// The same without rows of what turned out to be catalogs.
+    pub(super) fn settled(&self, names: &Names) -> Cow<'_, Candidate> {
+        let is_table = |file: RelationFile| names.kind(file) == RelationKind::Table;
+        if self.damage.rows.iter().all(|(file, _)| is_table(*file)) {
+            return Cow::Borrowed(self);
+        }
+        let mut settled = self.clone();
+        settled.damage.rows.retain(|(file, _)| is_table(*file));
+        Cow::Owned(settled)
+    }
+
     /// How many files it names.
     fn files(&self) -> usize {
         self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len()
@@ -169,12 +181,18 @@ impl Move {
         if self.is_truncate && self.created.len() == self.removed.len() {
             return self.removed.iter().copied().zip(self.created.iter().copied()).collect();
         }
+        let old = self.removed.last().copied();
+        // Of a catalog's rewrite its own file is the first, and the old one goes last.
+        let is_catalog = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Catalog);
+        if let Some(new) = self.created.first().copied().filter(|new| is_back && self.is_rewrite && is_catalog(new)) {
+            return old.map(|old| (old, new)).into_iter().collect();
+        }
         // The rewrite of an empty table looks like a drop: going back, the new table's name tells.
         if !self.is_rewrite && !is_back {
             return Vec::new();
         }
         let is_table = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Table);
-        let Some(old) = self.removed.last().copied() else { return Vec::new() };
+        let Some(old) = old else { return Vec::new() };
         let new = if is_back {
             let mut tables = self.created.iter().copied().filter(is_table);
             tables.next().filter(|_| tables.next().is_none())
@@ -243,6 +261,7 @@ impl Search {
         let has_moved = !committed.created.is_empty() && !committed.removed.is_empty();
         let damage = if is_inside || has_moved { damage::of(committed, &self.names) } else { Damage::default() };
         let is_moved = has_moved && self.add_move(committed, &damage);
+        self.names.note_catalogs(committed, has_moved && damage.rewritten);
         if is_inside && damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
             self.add_candidate(committed, damage);
         } else if let Some(candidate) = self.candidates.last_mut() {
@@ -325,6 +344,8 @@ impl Search {
             created: Vec::new(),
             removed: Vec::new(),
             truncated: Vec::new(),
+            gone: None,
+            mapped: Vec::new(),
             redefined: committed.redefined.iter().take(MOST_FILES).copied().collect(),
             locks: committed.locks.iter().take(MOST_FILES).copied().collect(),
             dropped_databases: Vec::new(),

@@ -75,7 +75,7 @@ impl Search {
                 others: Counts::default(),
             };
             later.add(&own);
-            if let Some(mut suspect) = self.suspect(candidate, &later.tables, names) {
+            if let Some(mut suspect) = self.suspect(&candidate.settled(names), &later.tables, names) {
                 suspect.discarded = discarded;
                 found.push(suspect);
             }

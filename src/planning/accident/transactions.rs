@@ -3,10 +3,11 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{
-    Change, Content, DatabaseChange, Ended, Parts, PgTime, Record, RelationFile, RestorePoint, Rmgr,
+    CatalogCaches, Change, Content, DatabaseChange, Ended, Parts, PgTime, Record, RelationFile, RestorePoint, Rmgr,
     RunningTransactions, StorageChange,
 };
 use crate::planning::accident::counts::Touched;
+use crate::planning::accident::gone::Gone;
 use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
@@ -50,6 +51,7 @@ struct Beside {
     created: Vec<RelationFile>,
     locks: Vec<HeldLock>,
     truncated: Vec<(u32, u32)>,
+    mapped: Vec<(u32, RelationFile)>,
     dropped_databases: Vec<u32>,
     created_databases: Vec<u32>,
 }
@@ -58,7 +60,7 @@ impl Beside {
     /// How many items it lists, itself counted: of many small ones their own size counts.
     fn listed(&self) -> usize {
         let databases = self.dropped_databases.len() + self.created_databases.len();
-        1 + self.created.len() + self.locks.len() + self.truncated.len() + databases
+        1 + self.created.len() + self.locks.len() + self.truncated.len() + self.mapped.len() + databases
     }
 }
 
@@ -93,6 +95,10 @@ pub struct Committed {
     pub removed: Vec<RelationFile>,
     /// Relations that it truncated, as database and oid; known where `wal_level` is `logical`.
     pub truncated: Vec<(u32, u32)>,
+    /// Relations that it dropped, where the version's WAL tells.
+    pub gone: Option<Gone>,
+    /// Where catalogs lie since that are mapped, by oid: it rewrote one of them.
+    pub mapped: Vec<(u32, RelationFile)>,
     /// Relations whose definition it changed, as database and oid.
     pub redefined: Vec<(u32, u32)>,
     /// Its exclusive locks.
@@ -288,6 +294,7 @@ impl Transactions {
             Content::Truncate(truncated) => {
                 truncated.relations.iter().for_each(|oid| push(&mut open.truncated, (truncated.database, oid)));
             }
+            Content::RelationMap(map) => map.iter().for_each(|pair| push(&mut open.mapped, pair)),
             Content::Database(DatabaseChange::Dropped { database }) => push(&mut open.dropped_databases, *database),
             Content::Database(DatabaseChange::Created { database }) => push(&mut open.created_databases, *database),
             Content::Locks(locks) => {
@@ -318,6 +325,8 @@ impl Transactions {
             created: Vec::new(),
             removed: ended.removed.iter().take(MOST_LISTED).collect(),
             truncated: Vec::new(),
+            gone: None,
+            mapped: Vec::new(),
             redefined: ended.invalidations.relations().filter(|(_, oid)| *oid != 0).take(MOST_LISTED).collect(),
             locks: Vec::new(),
             dropped_databases: Vec::new(),
@@ -334,6 +343,7 @@ impl Transactions {
             committed.database =
                 committed.touched.iter().map(|(file, _)| file.database).find(|oid| *oid != 0).unwrap_or(0);
         }
+        committed.gone = Gone::of(ended, &committed.created, CatalogCaches::of(record.version));
         notice(Notice::Committed(&committed));
     }
 
@@ -362,6 +372,7 @@ impl Transactions {
             committed.created.append(&mut beside.created);
             committed.locks.append(&mut beside.locks);
             committed.truncated.append(&mut beside.truncated);
+            committed.mapped.append(&mut beside.mapped);
             committed.dropped_databases.append(&mut beside.dropped_databases);
             committed.created_databases.append(&mut beside.created_databases);
         }
