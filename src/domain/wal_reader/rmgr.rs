@@ -42,6 +42,8 @@ impl Rmgr {
     pub const TRANSACTION: Rmgr = Rmgr(1);
     /// Files made and cut.
     pub const STORAGE: Rmgr = Rmgr(2);
+    /// Which transactions committed.
+    pub const CLOG: Rmgr = Rmgr(3);
     /// Databases made and dropped.
     pub const DATABASE: Rmgr = Rmgr(4);
     /// Where mapped catalogs lie.
@@ -52,6 +54,9 @@ impl Rmgr {
     pub const HEAP2: Rmgr = Rmgr(9);
     /// Rows inserted, updated, deleted.
     pub const HEAP: Rmgr = Rmgr(10);
+
+    /// The usual kind of index.
+    pub const BTREE: Rmgr = Rmgr(11);
 
     /// The first number that belongs to extensions.
     const FIRST_CUSTOM: u8 = 128;

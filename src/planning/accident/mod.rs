@@ -8,6 +8,8 @@ mod answer;
 mod counts;
 mod damage;
 mod gone;
+mod held;
+mod maintenance;
 mod names;
 mod question;
 mod reach;

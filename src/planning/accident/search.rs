@@ -5,11 +5,13 @@ use crate::domain::text::clean_bytes;
 use crate::domain::wal_reader::{PgTime, RelationFile};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::damage::{self, Damage};
+use crate::planning::accident::held::{Holders, Locked};
+use crate::planning::accident::maintenance::is_maintenance;
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::transactions::{Committed, Notice};
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Candidates that are kept at once.
 const MOST_CANDIDATES: usize = 200;
@@ -29,6 +31,8 @@ const MOST_FILES_OF_ALL: usize = 20_000;
 /// Transactions that gave relations new files, and all of their files.
 const MOST_MOVES: usize = 10_000;
 const MOST_MOVED_FILES: usize = 100_000;
+/// Commits of ANALYZE and VACUUM with no work between them; of more the first count as work.
+const MOST_UPKEEP: usize = 1_000;
 /// How finely the changes of the window are told over time.
 const BUCKETS: i64 = 120;
 
@@ -60,6 +64,8 @@ pub struct Coverage {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aftermath {
     pub(super) commits: u64,
+    /// Of them those that are ANALYZE's or VACUUM's alone.
+    pub(super) upkeep: u64,
     pub(super) tables: BTreeMap<RelationFile, Counts>,
     /// Of further tables.
     pub(super) others: Counts,
@@ -69,6 +75,7 @@ impl Aftermath {
     /// Counts a commit; of tables that are new here at most `room`. Returns how many those are.
     pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names, room: usize) -> usize {
         self.commits += 1;
+        self.upkeep += u64::from(is_maintenance(committed, names));
         let (before, most) = (self.tables.len(), MOST_TABLES.min(self.tables.len().saturating_add(room)));
         for (file, touched) in &committed.touched {
             if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
@@ -88,6 +95,7 @@ impl Aftermath {
 
     pub(super) fn add(&mut self, other: &Aftermath) {
         self.commits += other.commits;
+        self.upkeep += other.upkeep;
         self.others.add(other.others);
         other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts, MOST_TABLES));
     }
@@ -98,8 +106,14 @@ impl Aftermath {
 pub(super) struct Candidate {
     pub(super) committed: Committed,
     pub(super) damage: Damage,
-    /// The commit before it: id, time, start and end of its record.
+    /// Where recovery stops right before it.
+    pub(super) target: Lsn,
+    /// The last commit before that.
     pub(super) kept: Option<Kept>,
+    /// Commits of ANALYZE and VACUUM between that and its own.
+    pub(super) upkeep: u64,
+    /// What is locked there.
+    pub(super) locked: Locked,
     /// What was committed after it and before the next candidate.
     pub(super) after: Aftermath,
     weight: u64,
@@ -119,7 +133,8 @@ impl Candidate {
 
     /// How many files it names.
     fn files(&self) -> usize {
-        self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len()
+        let locked = self.locked.until_promotion.len() + self.locked.prepared.len();
+        self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len() + locked
     }
 }
 
@@ -150,6 +165,10 @@ pub struct Search {
     pub(super) moves: Vec<Move>,
     pub(super) histogram: Vec<Counts>,
     last: Option<Kept>,
+    /// The last commit that is work, and those of ANALYZE and VACUUM since.
+    last_work: Option<Kept>,
+    upkeep: VecDeque<Kept>,
+    holders: Holders,
     /// What the candidates hold together, so that it is not counted anew at each commit.
     files: usize,
     tables: usize,
@@ -223,6 +242,9 @@ impl Search {
             moves: Vec::new(),
             histogram: vec![Counts::default(); BUCKETS as usize],
             last: None,
+            last_work: None,
+            upkeep: VecDeque::new(),
+            holders: Holders::default(),
             files: 0,
             tables: 0,
             moved_files: 0,
@@ -231,8 +253,10 @@ impl Search {
 
     /// Takes what a stream of records gives.
     pub fn notice(&mut self, notice: &Notice<'_>) {
+        self.holders.notice(notice);
         match notice {
             Notice::Committed(committed) => self.committed(committed),
+            Notice::Locks { .. } | Notice::Prepared { .. } | Notice::Aborted { .. } | Notice::Running { .. } => {}
             Notice::RestorePoint { point, .. } => {
                 if point.name.starts_with(ARCHIVE_CHECK) {
                     return;
@@ -275,8 +299,34 @@ impl Search {
             self.made_files.extend(committed.created.iter().map(|file| (*file, Used::default())));
             self.made_databases.extend(&committed.created_databases);
         }
+        self.add_kept(committed);
+    }
+
+    fn add_kept(&mut self, committed: &Committed) {
         let (xid, time, start, end) = (committed.xid, committed.time, committed.start, committed.end);
-        self.last = Some(Kept { xid, time, start, end });
+        let kept = Kept { xid, time, start, end };
+        self.last = Some(kept);
+        if is_maintenance(committed, &self.names) {
+            self.upkeep.push_back(kept);
+            if self.upkeep.len() > MOST_UPKEEP {
+                self.last_work = self.upkeep.pop_front();
+            }
+        } else {
+            self.last_work = Some(kept);
+            self.upkeep.clear();
+        }
+    }
+
+    /// Where recovery stops right before a transaction that is committed now, the last commit before that, and how many
+    /// commits of ANALYZE and VACUUM lie behind it.
+    fn stop(&self, committed: &Committed) -> (Lsn, Option<Kept>, u64) {
+        // Work that was committed between its first record and its own has to be kept; upkeep is done again.
+        if self.last_work.is_some_and(|work| work.start > committed.first) {
+            return (self.last.map_or(committed.first, |last| last.end), self.last, 0);
+        }
+        let before = self.upkeep.partition_point(|kept| kept.start < committed.first);
+        let kept = before.checked_sub(1).and_then(|place| self.upkeep.get(place)).copied().or(self.last_work);
+        (committed.first, kept, (self.upkeep.len() - before) as u64)
     }
 
     /// Who writes into a table that was made a moment ago has begun to use it.
@@ -340,6 +390,7 @@ impl Search {
         let committed = Committed {
             subtransactions: committed.subtransactions.iter().take(100).copied().collect(),
             touched: committed.touched.iter().filter(is_table).take(MOST_FILES).copied().collect(),
+            cuts: false,
             // What matters of these is in the damage.
             created: Vec::new(),
             removed: Vec::new(),
@@ -353,7 +404,12 @@ impl Search {
             ..*committed
         };
         damage.shorten(MOST_FILES);
-        let candidate = Candidate { committed, damage, kept: self.last, after: Aftermath::default(), weight };
+        let (target, kept, upkeep) = self.stop(&committed);
+        let mut locked = self.holders.at(target);
+        locked.add(&committed.locks, target, MOST_FILES);
+        locked.shorten(MOST_FILES);
+        let after = Aftermath::default();
+        let candidate = Candidate { committed, damage, target, kept, upkeep, locked, after, weight };
         self.files += candidate.files();
         self.candidates.push(candidate);
         while self.candidates.len() > MOST_CANDIDATES || self.files > MOST_FILES_OF_ALL && self.candidates.len() > 1 {

@@ -68,9 +68,12 @@ impl Search {
         let mut found: Vec<Suspect> = Vec::new();
         for candidate in self.candidates.iter().rev() {
             later.add(&candidate.after);
-            let discarded = discarded(&later, names);
+            let mut discarded = discarded(&later, names);
+            discarded.commits += candidate.upkeep;
+            discarded.maintenance += candidate.upkeep;
             let own = Aftermath {
                 commits: 1,
+                upkeep: 0,
                 tables: candidate.damage.rows.iter().map(|(file, touched)| (*file, touched.counts)).collect(),
                 others: Counts::default(),
             };
@@ -98,11 +101,6 @@ impl Search {
         if judged.score < LEAST_SCORE {
             return None;
         }
-        // A commit between its first record and its own: the target has to keep it.
-        let between = candidate.kept.filter(|kept| kept.start > committed.first);
-        let target = between.map_or(committed.first, |kept| kept.end);
-        let held = committed.locks.iter().filter(|lock| lock.at < target);
-        let locked = names.locked(held.map(|lock| (lock.database, lock.relation)));
         let last_kept =
             candidate.kept.and_then(|kept| Some(LastKept { xid: kept.xid, time: kept.time.utc()?, lsn: kept.end }));
         Some(Suspect {
@@ -117,8 +115,9 @@ impl Search {
             relations: relations(candidate, names, &around),
             score: judged.score,
             reasons: judged.reasons,
-            target: ExactTarget::before(target, committed.timeline),
-            locked_until_promotion: locked,
+            target: ExactTarget::before(candidate.target, committed.timeline),
+            locked_until_promotion: names.locked(candidate.locked.until_promotion.iter().copied()),
+            locked_by_prepared: names.locked(candidate.locked.prepared.iter().copied()),
             last_kept,
             discarded: Discarded::default(),
             subtransactions: committed.subtransactions.clone(),
@@ -216,7 +215,7 @@ pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
             stays
         });
     }
-    Discarded { commits: later.commits, by_table }
+    Discarded { commits: later.commits, maintenance: later.upkeep, by_table }
 }
 
 /// What of it is counted and not listed, in words.

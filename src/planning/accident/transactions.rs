@@ -3,8 +3,8 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{
-    CatalogCaches, Change, Content, DatabaseChange, Ended, Parts, PgTime, Record, RelationFile, RestorePoint, Rmgr,
-    RunningTransactions, StorageChange,
+    CatalogCaches, Change, Content, DatabaseChange, Ended, Locks, Parts, PgTime, Prepared, Record, RelationFile,
+    RestorePoint, Rmgr, RunningTransactions, StorageChange,
 };
 use crate::planning::accident::counts::Touched;
 use crate::planning::accident::gone::Gone;
@@ -22,6 +22,18 @@ const MOST_LISTED: usize = 10_000;
 const MOST_LISTED_BY_ALL: usize = 100_000;
 /// `XLOG_FPI`: pages written as a whole, with no change before.
 const FULL_PAGES: u8 = 0xB0;
+/// `XLOG_NEXTOID` and `XLOG_FPI_FOR_HINT`: nothing of a transaction's own.
+const NEXT_OID: u8 = 0x30;
+const FULL_PAGES_FOR_HINT: u8 = 0xA0;
+/// `XLOG_HEAP_INPLACE`: only catalogs are overwritten so, by VACUUM, ANALYZE and CREATE INDEX.
+const IN_PLACE: u8 = 0x70;
+/// `XLOG_HEAP_LOCK`: a row is locked, by an UPDATE of its own transaction too.
+const LOCK: u8 = 0x60;
+/// Of `Heap2`: rows of rewrites, and locks of rows that were updated.
+const REWRITE: u8 = 0x00;
+const LOCK_UPDATED: u8 = 0x60;
+/// `XLOG_XACT_INVALIDATIONS`, where `wal_level` is `logical`.
+const INVALIDATION: u8 = 0x60;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
@@ -41,6 +53,10 @@ pub struct HeldLock {
 struct Open {
     first: Lsn,
     files: Vec<RelationFile>,
+    /// Of [`Committed`].
+    does_other: bool,
+    cuts: bool,
+    locks_rows: Option<RelationFile>,
     /// Few have any.
     beside: Option<Box<Beside>>,
 }
@@ -87,6 +103,12 @@ pub struct Committed {
     pub database: u32,
     /// Whether it was prepared before.
     pub was_prepared: bool,
+    /// Whether it wrote records that neither change rows nor come with ANALYZE or VACUUM, or may have written such.
+    pub does_other: bool,
+    /// Whether it cut blocks off a table's end.
+    pub cuts: bool,
+    /// A file in which it locked rows; of rows in several it [does other](Committed::does_other) things.
+    pub locks_rows: Option<RelationFile>,
     /// What it did to rows, by file, in the order of the first change. Catalogs are among them.
     pub touched: Vec<(RelationFile, Touched)>,
     /// Files that it made, in order.
@@ -114,6 +136,34 @@ pub struct Committed {
 pub enum Notice<'a> {
     /// A transaction was committed.
     Committed(&'a Committed),
+    /// Exclusive locks were taken, or are told again, by their transactions.
+    Locks {
+        /// Where.
+        at: Lsn,
+        /// Which.
+        locks: Locks<'a>,
+    },
+    /// A transaction was prepared.
+    Prepared {
+        /// Where.
+        at: Lsn,
+        /// Which.
+        prepared: Prepared<'a>,
+    },
+    /// A transaction was rolled back.
+    Aborted {
+        /// Where.
+        at: Lsn,
+        /// Which.
+        ended: Ended<'a>,
+    },
+    /// A list of the running transactions, which comes behind all of their locks.
+    Running {
+        /// Where.
+        at: Lsn,
+        /// The oldest of them: what is older has ended.
+        oldest: u32,
+    },
     /// A restore point.
     RestorePoint {
         /// Where.
@@ -155,27 +205,41 @@ impl Transactions {
         // Index records and the like matter for where a transaction begins and for nothing else.
         let matters = record.rmgr <= Rmgr::HEAP;
         if !matters {
-            if record.xid != 0 {
-                self.open(record);
+            if let Some(open) = self.open(record) {
+                open.does_other |= record.rmgr != Rmgr::BTREE;
             }
             self.unknown += u64::from(!record.rmgr.is_known(record.version));
             return;
         }
         let Ok(parts) = record.parts() else {
             self.malformed += 1;
+            self.does_other(record);
             return;
         };
         match Content::read(record, &parts) {
             Content::Change(change) => self.change(record, &change),
             Content::Commit(ended) => self.commit(record, &ended, notice),
-            Content::Abort(ended) => self.abort(&ended),
-            Content::Running(running) => self.running(&running),
+            Content::Abort(ended) => {
+                self.abort(&ended);
+                notice(Notice::Aborted { at: record.lsn, ended });
+            }
+            Content::Running(running) => {
+                self.running(&running);
+                notice(Notice::Running { at: record.lsn, oldest: running.oldest_running });
+            }
             Content::RestorePoint(point) => notice(Notice::RestorePoint { at: record.lsn, point }),
             Content::Unknown => {
                 self.unknown += 1;
-                self.open(record);
+                self.does_other(record);
             }
-            other => self.beside(record, &parts, &other),
+            other => {
+                match other {
+                    Content::Locks(locks) => notice(Notice::Locks { at: record.lsn, locks }),
+                    Content::Prepare(prepared) => notice(Notice::Prepared { at: record.lsn, prepared }),
+                    _ => {}
+                }
+                self.beside(record, &parts, &other);
+            }
         }
     }
 
@@ -268,6 +332,12 @@ impl Transactions {
         Some(self.touched.entry(key).or_default())
     }
 
+    fn does_other(&mut self, record: &Record<'_>) {
+        if let Some(open) = self.open(record) {
+            open.does_other = true;
+        }
+    }
+
     /// What a transaction does beside changing rows.
     fn beside(&mut self, record: &Record<'_>, parts: &Parts<'_>, content: &Content<'_>) {
         if record.rmgr == Rmgr::XLOG && record.info & 0xF0 == FULL_PAGES && record.xid != 0 {
@@ -280,6 +350,13 @@ impl Transactions {
         }
         let (at, listed) = (record.lsn, self.listed);
         let Some(open) = self.open(record) else { return };
+        match parts.first_block {
+            Some(block) if record.rmgr == Rmgr::HEAP && record.info & 0x70 == LOCK => {
+                open.does_other |= *open.locks_rows.get_or_insert(block.relation) != block.relation;
+            }
+            _ => open.does_other |= !is_upkeep(record, content),
+        }
+        open.cuts |= matches!(content, Content::Storage(StorageChange::Cut { .. }));
         if matches!(content, Content::Other) {
             return;
         }
@@ -321,6 +398,10 @@ impl Transactions {
             timeline: record.timeline,
             database: ended.database,
             was_prepared: ended.was_prepared,
+            // Of what was not counted anything may have been.
+            does_other: self.uncounted > 0,
+            cuts: false,
+            locks_rows: None,
             touched: Vec::new(),
             created: Vec::new(),
             removed: ended.removed.iter().take(MOST_LISTED).collect(),
@@ -352,6 +433,9 @@ impl Transactions {
     fn take(&mut self, xid: u32, committed: &mut Committed, places: &mut Map<RelationFile, usize>) {
         let Some(mut open) = self.open.remove(&xid) else { return };
         committed.first = committed.first.min(open.first);
+        committed.does_other |= open.does_other;
+        committed.cuts |= open.cuts;
+        committed.locks_rows = committed.locks_rows.or(open.locks_rows);
         for file in open.files.drain(..) {
             let Some(touched) = self.touched.remove(&(xid, file)) else { continue };
             if xid == committed.xid {
@@ -398,7 +482,8 @@ impl Transactions {
     fn put_away(&mut self, mut open: Open) {
         if self.spare.len() < 64 {
             open.files.clear();
-            open.beside = None;
+            (open.beside, open.locks_rows) = (None, None);
+            (open.does_other, open.cuts) = (false, false);
             self.spare.push(open);
         }
     }
@@ -417,7 +502,20 @@ fn push<T>(list: &mut Vec<T>, item: T) {
     }
 }
 
+/// Whether a record that changes no row is one that ANALYZE or VACUUM writes, or that nobody wrote for its own sake.
+fn is_upkeep(record: &Record<'_>, content: &Content<'_>) -> bool {
+    let kind = record.info & 0xF0;
+    match record.rmgr {
+        Rmgr::HEAP => kind & 0x70 == IN_PLACE,
+        Rmgr::HEAP2 => !matches!(kind & 0x70, REWRITE | LOCK_UPDATED),
+        Rmgr::XLOG => matches!(kind, NEXT_OID | FULL_PAGES | FULL_PAGES_FOR_HINT),
+        Rmgr::CLOG => true,
+        Rmgr::TRANSACTION => kind & 0x70 == INVALIDATION,
+        _ => matches!(content, Content::Locks(_) | Content::Storage(StorageChange::Cut { .. })),
+    }
+}
+
 /// Whether a transaction id is older: they wrap around (`TransactionIdPrecedes`, `access/transam.c`).
-fn precedes(xid: u32, other: u32) -> bool {
+pub(super) fn precedes(xid: u32, other: u32) -> bool {
     xid.wrapping_sub(other).cast_signed() < 0
 }
