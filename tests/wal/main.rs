@@ -8,6 +8,7 @@ mod archived;
 mod as_they_come;
 mod cli;
 mod cluster;
+mod databases;
 mod drops;
 mod equal;
 mod fuzz;

@@ -212,12 +212,16 @@ impl Names {
             let kind = self.oid(*database, *oid).map(|relation| relation.kind);
             matches!(kind, Some(RelationKind::Index | RelationKind::Toast | RelationKind::Sequence))
         };
-        let shown: BTreeSet<String> = locked
-            .into_iter()
-            .filter(|lock| !is_part(lock))
-            .map(|(database, oid)| self.show_oid(database, oid))
-            .collect();
+        let locked: Vec<(u32, u32)> = locked.into_iter().filter(|lock| !is_part(lock)).collect();
+        let databases: BTreeSet<u32> = locked.iter().map(|(database, _)| *database).collect();
+        let show = |(database, oid)| self.beside(self.show_oid(database, oid), database, &databases);
+        let shown: BTreeSet<String> = locked.into_iter().map(show).collect();
         shown.into_iter().collect()
+    }
+
+    /// What is shown, with its database where others stand beside it: a table of that name may be in each.
+    pub(super) fn beside(&self, shown: String, database: u32, databases: &BTreeSet<u32>) -> String {
+        if databases.len() > 1 { format!("{shown} in {}", self.database(database)) } else { shown }
     }
 
     /// A relation by its oid as a person says it, or the oid itself.

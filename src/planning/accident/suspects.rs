@@ -199,8 +199,12 @@ impl Search {
 /// What was committed later, by the tables' names.
 pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
     let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
-    for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
-        by_table.entry(names.show(*file)).or_default().add(*counts);
+    let is_table = |(file, _): &(&RelationFile, &Counts)| names.kind(**file) == RelationKind::Table;
+    let tables: Vec<(&RelationFile, &Counts)> = later.tables.iter().filter(is_table).collect();
+    let databases: BTreeSet<u32> = tables.iter().map(|(file, _)| file.database).collect();
+    for (file, counts) in tables {
+        let name = names.beside(names.show(*file), file.database, &databases);
+        by_table.entry(name).or_default().add(*counts);
     }
     if by_table.len() > MOST_NAMED {
         let mut rows: Vec<u64> = by_table.values().map(|counts| counts.rows()).collect();
