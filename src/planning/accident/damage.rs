@@ -2,9 +2,9 @@
 //! rewritten ones by what the transaction did to the catalogs and to the files that it made.
 
 use crate::domain::wal_reader::RelationFile;
+use crate::planning::accident::committed::Committed;
 use crate::planning::accident::counts::{Counts, Touched};
 use crate::planning::accident::names::{Names, RelationKind};
-use crate::planning::accident::transactions::Committed;
 
 /// Oids of `pg_class` and the like, and their file numbers as every database begins with: a VACUUM FULL gives them others.
 const PG_CLASS: u32 = 1259;

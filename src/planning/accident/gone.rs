@@ -27,6 +27,9 @@ impl Gone {
     /// Of a commit that made these files; `None` where the version's numbers are not known.
     pub(super) fn of(ended: &Ended<'_>, created: &[RelationFile], caches: Option<CatalogCaches>) -> Option<Gone> {
         let caches = caches?;
+        if ended.dropped.iter().next().is_none() {
+            return Some(Gone::default());
+        }
         let made: HashSet<(u32, u32)> = created.iter().map(|file| (file.database, file.number)).collect();
         let mut gone = Gone::default();
         for relation in ended.dropped.iter() {

@@ -3,7 +3,8 @@
 
 use crate::domain::lsn::Lsn;
 use crate::domain::wal_reader::Ended;
-use crate::planning::accident::transactions::{Committed, HeldLock, Notice, precedes};
+use crate::planning::accident::committed::{Committed, HeldLock, Notice};
+use crate::planning::accident::transactions::precedes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Locks that are kept of open transactions, a few MB.

@@ -2,7 +2,7 @@
 
 use crate::domain::catalog_memory::{CatalogMemory, Relation};
 use crate::domain::wal_reader::RelationFile;
-use crate::planning::accident::transactions::Committed;
+use crate::planning::accident::committed::Committed;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeSet, HashMap};
 

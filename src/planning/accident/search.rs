@@ -3,20 +3,19 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::text::clean_bytes;
 use crate::domain::wal_reader::{PgTime, RelationFile};
+use crate::planning::accident::candidate::{Aftermath, Candidate, Kept, MOST_TABLES};
+use crate::planning::accident::committed::{Committed, Notice};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::damage::{self, Damage};
-use crate::planning::accident::held::{Holders, Locked};
+use crate::planning::accident::held::Holders;
 use crate::planning::accident::maintenance::is_maintenance;
+use crate::planning::accident::moves::Move;
 use crate::planning::accident::names::{Names, RelationKind};
-use crate::planning::accident::transactions::{Committed, Notice};
 use chrono::{DateTime, Utc};
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Candidates that are kept at once.
 const MOST_CANDIDATES: usize = 200;
-/// Tables that are counted by name between two candidates; commits and rows of others are counted all the same.
-const MOST_TABLES: usize = 2_000;
 /// The same between all candidates together.
 const MOST_TABLES_OF_ALL: usize = 50_000;
 /// Made files that are remembered.
@@ -60,93 +59,6 @@ pub struct Coverage {
     pub notes: Vec<String>,
 }
 
-/// Rows and commits.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Aftermath {
-    pub(super) commits: u64,
-    /// Of them those that are ANALYZE's or VACUUM's alone.
-    pub(super) upkeep: u64,
-    pub(super) tables: BTreeMap<RelationFile, Counts>,
-    /// Of further tables.
-    pub(super) others: Counts,
-}
-
-impl Aftermath {
-    /// Counts a commit; of tables that are new here at most `room`. Returns how many those are.
-    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names, room: usize) -> usize {
-        self.commits += 1;
-        self.upkeep += u64::from(is_maintenance(committed, names));
-        let (before, most) = (self.tables.len(), MOST_TABLES.min(self.tables.len().saturating_add(room)));
-        for (file, touched) in &committed.touched {
-            if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
-                self.add_rows(*file, touched.counts, most);
-            }
-        }
-        self.tables.len() - before
-    }
-
-    fn add_rows(&mut self, file: RelationFile, counts: Counts, most: usize) {
-        if self.tables.len() < most || self.tables.contains_key(&file) {
-            self.tables.entry(file).or_default().add(counts);
-        } else {
-            self.others.add(counts);
-        }
-    }
-
-    pub(super) fn add(&mut self, other: &Aftermath) {
-        self.commits += other.commits;
-        self.upkeep += other.upkeep;
-        self.others.add(other.others);
-        other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts, MOST_TABLES));
-    }
-}
-
-/// A transaction that may be an accident.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) committed: Committed,
-    pub(super) damage: Damage,
-    /// Where recovery stops right before it.
-    pub(super) target: Lsn,
-    /// The last commit before that.
-    pub(super) kept: Option<Kept>,
-    /// Commits of ANALYZE and VACUUM between that and its own.
-    pub(super) upkeep: u64,
-    /// What is locked there.
-    pub(super) locked: Locked,
-    /// What was committed after it and before the next candidate.
-    pub(super) after: Aftermath,
-    weight: u64,
-}
-
-impl Candidate {
-    /// The same without rows of what turned out to be catalogs.
-    pub(super) fn settled(&self, names: &Names) -> Cow<'_, Candidate> {
-        let is_table = |file: RelationFile| names.kind(file) == RelationKind::Table;
-        if self.damage.rows.iter().all(|(file, _)| is_table(*file)) {
-            return Cow::Borrowed(self);
-        }
-        let mut settled = self.clone();
-        settled.damage.rows.retain(|(file, _)| is_table(*file));
-        Cow::Owned(settled)
-    }
-
-    /// How many files it names.
-    fn files(&self) -> usize {
-        let locked = self.locked.until_promotion.len() + self.locked.prepared.len();
-        self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len() + locked
-    }
-}
-
-/// A commit that is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) xid: u32,
-    pub(super) time: PgTime,
-    pub(super) start: Lsn,
-    pub(super) end: Lsn,
-}
-
 /// Watches commits, in the order of the WAL.
 #[derive(Debug)]
 pub struct Search {
@@ -180,47 +92,6 @@ pub struct Search {
 pub(super) struct Used {
     pub(super) commits: u64,
     pub(super) rows: u64,
-}
-
-/// Files that a transaction made and removed, both in order.
-#[derive(Debug, Clone)]
-pub(super) struct Move {
-    pub(super) created: Vec<RelationFile>,
-    pub(super) removed: Vec<RelationFile>,
-    /// The new files are empty: TRUNCATE goes table by table, a rewrite leaves the old table for the end.
-    pub(super) is_truncate: bool,
-    /// Nothing was dropped: what was removed was made anew.
-    pub(super) is_rewrite: bool,
-}
-
-impl Move {
-    /// The old and the new file of each relation. Which of a rewrite's files are the table's is told by the names: of the
-    /// new ones when going back, of the old one when going forward.
-    fn pairs(&self, names: &Names, is_back: bool) -> Vec<(RelationFile, RelationFile)> {
-        if self.is_truncate && self.created.len() == self.removed.len() {
-            return self.removed.iter().copied().zip(self.created.iter().copied()).collect();
-        }
-        let old = self.removed.last().copied();
-        // Of a catalog's rewrite its own file is the first, and the old one goes last.
-        let is_catalog = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Catalog);
-        if let Some(new) = self.created.first().copied().filter(|new| is_back && self.is_rewrite && is_catalog(new)) {
-            return old.map(|old| (old, new)).into_iter().collect();
-        }
-        // The rewrite of an empty table looks like a drop: going back, the new table's name tells.
-        if !self.is_rewrite && !is_back {
-            return Vec::new();
-        }
-        let is_table = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Table);
-        let Some(old) = old else { return Vec::new() };
-        let new = if is_back {
-            let mut tables = self.created.iter().copied().filter(is_table);
-            tables.next().filter(|_| tables.next().is_none())
-        } else {
-            // The table's own is made first; its large values and indexes get theirs behind it.
-            self.created.first().copied().filter(|new| is_table(&old) && names.file(*new).is_none())
-        };
-        new.map(|new| (old, new)).into_iter().collect()
-    }
 }
 
 impl Search {

@@ -2,10 +2,11 @@
 
 use crate::domain::wal_reader::{PgTime, RelationFile};
 use crate::planning::accident::answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
+use crate::planning::accident::candidate::{Aftermath, Candidate};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::score::{self, ACCIDENT_SCORE, Around, LEAST_SCORE};
-use crate::planning::accident::search::{Aftermath, Candidate, Coverage, Search};
+use crate::planning::accident::search::{Coverage, Search};
 use crate::planning::target::show;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};

@@ -41,7 +41,7 @@ fn commit(xid: u32, seconds: i64) -> Committed {
         was_prepared: false,
         does_other: false,
         cuts: false,
-        locks_rows: None,
+        locks_rows: 0,
         touched: Vec::new(),
         created: Vec::new(),
         removed: Vec::new(),

@@ -2,11 +2,12 @@
 
 use crate::domain::lsn::Lsn;
 use crate::planning::accident::answer::{Discarded, LastKept};
+use crate::planning::accident::candidate::Aftermath;
+use crate::planning::accident::committed::{Committed, Notice};
 use crate::planning::accident::held::{Holders, Locked};
 use crate::planning::accident::names::Names;
-use crate::planning::accident::search::{Aftermath, Coverage, Search, Window};
+use crate::planning::accident::search::{Coverage, Search, Window};
 use crate::planning::accident::suspects::{discarded, unlisted};
-use crate::planning::accident::transactions::{Committed, Notice};
 use crate::planning::target::RecoveryTarget;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,14 @@
 //! Records put together to committed transactions.
 
 use crate::domain::lsn::Lsn;
-use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{
-    CatalogCaches, Change, Content, DatabaseChange, Ended, Locks, Parts, PgTime, Prepared, Record, RelationFile,
-    RestorePoint, Rmgr, RunningTransactions, StorageChange,
+    CatalogCaches, Change, Content, DatabaseChange, Ended, Parts, Record, RelationFile, Rmgr, RunningTransactions,
+    StorageChange,
 };
+use crate::planning::accident::committed::{Committed, HeldLock, Notice};
 use crate::planning::accident::counts::Touched;
 use crate::planning::accident::gone::Gone;
+use crate::planning::accident::maintenance::is_upkeep;
 use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
@@ -21,32 +22,11 @@ const MOST_LISTED: usize = 10_000;
 /// The same of all open transactions together.
 const MOST_LISTED_BY_ALL: usize = 100_000;
 /// `XLOG_FPI`: pages written as a whole, with no change before.
-const FULL_PAGES: u8 = 0xB0;
-/// `XLOG_NEXTOID` and `XLOG_FPI_FOR_HINT`: nothing of a transaction's own.
-const NEXT_OID: u8 = 0x30;
-const FULL_PAGES_FOR_HINT: u8 = 0xA0;
-/// `XLOG_HEAP_INPLACE`: only catalogs are overwritten so, by VACUUM, ANALYZE and CREATE INDEX.
-const IN_PLACE: u8 = 0x70;
+pub(super) const FULL_PAGES: u8 = 0xB0;
 /// `XLOG_HEAP_LOCK`: a row is locked, by an UPDATE of its own transaction too.
 const LOCK: u8 = 0x60;
-/// Of `Heap2`: rows of rewrites, and locks of rows that were updated.
-const REWRITE: u8 = 0x00;
-const LOCK_UPDATED: u8 = 0x60;
-/// `XLOG_XACT_INVALIDATIONS`, where `wal_level` is `logical`.
-const INVALIDATION: u8 = 0x60;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
-
-/// An exclusive lock that a transaction took: it is held until its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldLock {
-    /// The relation's database.
-    pub database: u32,
-    /// Its oid.
-    pub relation: u32,
-    /// The record that says so.
-    pub at: Lsn,
-}
 
 /// A transaction that has not ended.
 #[derive(Debug, Default)]
@@ -56,7 +36,8 @@ struct Open {
     /// Of [`Committed`].
     does_other: bool,
     cuts: bool,
-    locks_rows: Option<RelationFile>,
+    /// 0 for none.
+    locks_rows: u32,
     /// Few have any.
     beside: Option<Box<Beside>>,
 }
@@ -78,99 +59,6 @@ impl Beside {
         let databases = self.dropped_databases.len() + self.created_databases.len();
         1 + self.created.len() + self.locks.len() + self.truncated.len() + self.mapped.len() + databases
     }
-}
-
-/// A transaction that was committed, its subtransactions included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// Its id.
-    pub xid: u32,
-    /// The subtransactions that were committed with it.
-    pub subtransactions: Vec<u32>,
-    /// When, by the server's clock.
-    pub time: PgTime,
-    /// The start of its first record.
-    pub first: Lsn,
-    /// Whether that is its first record for sure: it didn't run yet where reading began.
-    pub first_is_sure: bool,
-    /// The start of its commit record.
-    pub start: Lsn,
-    /// The end of its commit record.
-    pub end: Lsn,
-    /// The timeline of its commit.
-    pub timeline: TimelineId,
-    /// Its database; 0 where it isn't said.
-    pub database: u32,
-    /// Whether it was prepared before.
-    pub was_prepared: bool,
-    /// Whether it wrote records that neither change rows nor come with ANALYZE or VACUUM, or may have written such.
-    pub does_other: bool,
-    /// Whether it cut blocks off a table's end.
-    pub cuts: bool,
-    /// A file in which it locked rows; of rows in several it [does other](Committed::does_other) things.
-    pub locks_rows: Option<RelationFile>,
-    /// What it did to rows, by file, in the order of the first change. Catalogs are among them.
-    pub touched: Vec<(RelationFile, Touched)>,
-    /// Files that it made, in order.
-    pub created: Vec<RelationFile>,
-    /// Files that are removed with its commit, in the order in which that was asked for.
-    pub removed: Vec<RelationFile>,
-    /// Relations that it truncated, as database and oid; known where `wal_level` is `logical`.
-    pub truncated: Vec<(u32, u32)>,
-    /// Relations that it dropped, where the version's WAL tells.
-    pub gone: Option<Gone>,
-    /// Where catalogs lie since that are mapped, by oid: it rewrote one of them.
-    pub mapped: Vec<(u32, RelationFile)>,
-    /// Relations whose definition it changed, as database and oid.
-    pub redefined: Vec<(u32, u32)>,
-    /// Its exclusive locks.
-    pub locks: Vec<HeldLock>,
-    /// Databases that it dropped.
-    pub dropped_databases: Vec<u32>,
-    /// Databases that it made.
-    pub created_databases: Vec<u32>,
-}
-
-/// What there is to notice.
-#[derive(Debug)]
-pub enum Notice<'a> {
-    /// A transaction was committed.
-    Committed(&'a Committed),
-    /// Exclusive locks were taken, or are told again, by their transactions.
-    Locks {
-        /// Where.
-        at: Lsn,
-        /// Which.
-        locks: Locks<'a>,
-    },
-    /// A transaction was prepared.
-    Prepared {
-        /// Where.
-        at: Lsn,
-        /// Which.
-        prepared: Prepared<'a>,
-    },
-    /// A transaction was rolled back.
-    Aborted {
-        /// Where.
-        at: Lsn,
-        /// Which.
-        ended: Ended<'a>,
-    },
-    /// A list of the running transactions, which comes behind all of their locks.
-    Running {
-        /// Where.
-        at: Lsn,
-        /// The oldest of them: what is older has ended.
-        oldest: u32,
-    },
-    /// A restore point.
-    RestorePoint {
-        /// Where.
-        at: Lsn,
-        /// What.
-        point: RestorePoint<'a>,
-    },
 }
 
 /// Puts records together. They come in the order of the WAL.
@@ -352,7 +240,9 @@ impl Transactions {
         let Some(open) = self.open(record) else { return };
         match parts.first_block {
             Some(block) if record.rmgr == Rmgr::HEAP && record.info & 0x70 == LOCK => {
-                open.does_other |= *open.locks_rows.get_or_insert(block.relation) != block.relation;
+                let file = block.relation;
+                open.does_other |= file.database == 0 || ![0, file.number].contains(&open.locks_rows);
+                open.locks_rows = file.number;
             }
             _ => open.does_other |= !is_upkeep(record, content),
         }
@@ -401,7 +291,7 @@ impl Transactions {
             // Of what was not counted anything may have been.
             does_other: self.uncounted > 0,
             cuts: false,
-            locks_rows: None,
+            locks_rows: 0,
             touched: Vec::new(),
             created: Vec::new(),
             removed: ended.removed.iter().take(MOST_LISTED).collect(),
@@ -435,7 +325,7 @@ impl Transactions {
         committed.first = committed.first.min(open.first);
         committed.does_other |= open.does_other;
         committed.cuts |= open.cuts;
-        committed.locks_rows = committed.locks_rows.or(open.locks_rows);
+        committed.locks_rows = committed.locks_rows.max(open.locks_rows);
         for file in open.files.drain(..) {
             let Some(touched) = self.touched.remove(&(xid, file)) else { continue };
             if xid == committed.xid {
@@ -482,7 +372,7 @@ impl Transactions {
     fn put_away(&mut self, mut open: Open) {
         if self.spare.len() < 64 {
             open.files.clear();
-            (open.beside, open.locks_rows) = (None, None);
+            (open.beside, open.locks_rows) = (None, 0);
             (open.does_other, open.cuts) = (false, false);
             self.spare.push(open);
         }
@@ -499,19 +389,6 @@ impl Transactions {
 fn push<T>(list: &mut Vec<T>, item: T) {
     if list.len() < MOST_LISTED {
         list.push(item);
-    }
-}
-
-/// Whether a record that changes no row is one that ANALYZE or VACUUM writes, or that nobody wrote for its own sake.
-fn is_upkeep(record: &Record<'_>, content: &Content<'_>) -> bool {
-    let kind = record.info & 0xF0;
-    match record.rmgr {
-        Rmgr::HEAP => kind & 0x70 == IN_PLACE,
-        Rmgr::HEAP2 => !matches!(kind & 0x70, REWRITE | LOCK_UPDATED),
-        Rmgr::XLOG => matches!(kind, NEXT_OID | FULL_PAGES | FULL_PAGES_FOR_HINT),
-        Rmgr::CLOG => true,
-        Rmgr::TRANSACTION => kind & 0x70 == INVALIDATION,
-        _ => matches!(content, Content::Locks(_) | Content::Storage(StorageChange::Cut { .. })),
     }
 }
 
