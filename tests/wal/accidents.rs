@@ -210,7 +210,7 @@ fn seeded(share: usize) {
     let archived = Archived::start(4, "autovacuum_naptime = '1s'\nwal_level = replica");
     archived.cluster.sql("CREATE TABLE public.sold (xid bigint)");
     let (mut missed, mut recovered) = (Vec::new(), 0);
-    // `make prove`, all three together: 234 accidents in shops of four sizes, each recovered from, and 50 honest days.
+    // `make prove`, all three together: 234 accidents in shops of four sizes, each recovered from, and 55 honest days.
     let rounds = if proves() { 9 } else { 1 };
     for round in 0..rounds {
         archived.back_up();
