@@ -36,6 +36,7 @@ pub use globals::Globals;
 
 use self::terminal::Letters;
 
+use crate::engine::proposal::ProposalError;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
@@ -168,7 +169,8 @@ pub fn failed(error: &anyhow::Error, letters: Letters) -> ExitCode {
     }
     // A closed standard error must not turn a reported failure into another one.
     let _ = writeln!(std::io::stderr().lock(), "lifeboat: {}", letters.show(&format!("{error:#}")));
-    ExitCode::from(Exit::Usage as u8)
+    let is_wished = matches!(error.downcast_ref(), Some(ProposalError::BrokenOff));
+    ExitCode::from(if is_wished { Exit::Aborted } else { Exit::Usage } as u8)
 }
 
 fn console(globals: Globals) -> anyhow::Result<Answer> {

@@ -1,8 +1,10 @@
 //! `lifeboat plan`: the sealed plan of a runbook, to read, to hand to a program, or to run by hand.
 
+use super::accident;
+use super::cancel::{self, Searching};
 use super::terminal::Letters;
 use super::{Context, Exit};
-use crate::engine::proposal::{self, Proposal};
+use crate::engine::proposal::{self, Filling, Proposal, Waiting};
 use crate::engine::runbooks;
 use crate::report;
 use anyhow::Context as _;
@@ -61,5 +63,17 @@ pub fn propose(context: &Context, wish: &Wish) -> anyhow::Result<Proposal> {
         anyhow::ensure!(given.insert(name.to_owned(), value.to_owned()).is_none(), "-p {pair}: given twice");
     }
     let runbook = runbooks::load(&wish.runbook, context.settings.runbook_directory().as_deref())?;
-    Ok(proposal::propose(&context.settings, &context.pgbackrest()?, &runbook, &given)?)
+    let pgbackrest = context.pgbackrest()?;
+    // Without an accident to be looked for there is nothing to wait for, and Ctrl-C ends the program as ever.
+    let waits = given.contains_key("accident").then(cancel::while_searching).transpose()?;
+    let cancel = waits.as_ref().map(|waits| waits.cancel.clone()).unwrap_or_default();
+    let mut tell = |filling: Filling<'_>| match filling {
+        Filling::Heard(news) => accident::show_progress(news),
+        Filling::Over => {
+            accident::clear_progress();
+            waits.iter().for_each(Searching::is_over);
+        }
+    };
+    let mut waiting = Waiting { cancel, tell: &mut tell };
+    Ok(proposal::propose(&context.settings, &pgbackrest, &runbook, &given, &mut waiting)?)
 }

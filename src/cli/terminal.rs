@@ -57,13 +57,20 @@ fn restore(raw: &mut bool) {
     }
 }
 
+/// Whether signals are waited for.
+static WATCHED: Once = Once::new();
+
+/// Whether [`watch_signals`] was called: it ends the program then.
+pub(super) fn is_watched() -> bool {
+    WATCHED.is_completed()
+}
+
 /// From now on a signal that ends the program restores the terminal first and says `farewell`. The exit status is the
 /// shell's for that signal: 128 and its number.
 ///
 /// # Errors
 /// When the operating system refuses to tell signals.
 pub fn watch_signals(farewell: String) -> anyhow::Result<()> {
-    static WATCHED: Once = Once::new();
     let mut result = Ok(());
     WATCHED.call_once(|| result = watch(farewell));
     result

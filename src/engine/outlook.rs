@@ -3,7 +3,7 @@
 
 use crate::domain::text::clean;
 use crate::domain::wal::TimelineId;
-use crate::engine::accident::{Cancel, Limits, Place, Request, investigate, thrown_away};
+use crate::engine::accident::{Cancel, Limits, News, Place, Request, investigate, thrown_away};
 use crate::engine::clock;
 use crate::planning::accident::{Boundary, Question, Window, keeps, leaves_locked, throws_away};
 use crate::planning::runbook::Runbook;
@@ -25,17 +25,58 @@ const LIMITS: Limits = Limits { segments: 256, time: Duration::from_secs(30) };
 /// Nor does it wait longer for the target itself: a window of a few hours from a distant repository takes minutes.
 const FILL_LIMIT: Duration = Duration::from_secs(120);
 
+/// Who waits for a plan: until the accident that was named is found, that takes time.
+pub struct Waiting<'w> {
+    /// Ends the search, and there is no plan.
+    pub cancel: Cancel,
+    /// Hears how far it is.
+    pub tell: &'w mut dyn FnMut(Filling<'_>),
+}
+
+impl std::fmt::Debug for Waiting<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Waiting").field("cancel", &self.cancel).finish_non_exhaustive()
+    }
+}
+
+/// How far the search for an accident is.
+#[derive(Debug)]
+pub enum Filling<'a> {
+    /// It goes on.
+    Heard(News<'a>),
+    /// It is over: what the plan still needs takes no time, and is not broken off.
+    Over,
+}
+
+/// Why there is no target.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unfilled {
+    /// It was broken off.
+    BrokenOff,
+    /// In words.
+    Why(String),
+}
+
+impl From<String> for Unfilled {
+    fn from(why: String) -> Unfilled {
+        Unfilled::Why(why)
+    }
+}
+
 /// Fills the target of an accident into what was given: exact, exclusive, with its timeline.
 ///
 /// # Errors
-/// In words: a target beside it, no accident in that window, WAL that can't be read, or not in time.
+/// When it was broken off; or in words: a target beside it, no accident in that window, WAL that can't be read, or not in time.
 pub(super) fn fill(
     settings: &Settings,
     runbook: &Runbook,
     stanza: &str,
     given: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
-    fill_within(FILL_LIMIT, settings, runbook, stanza, given)
+    waiting: &mut Waiting<'_>,
+) -> Result<(), Unfilled> {
+    let filled = fill_within(FILL_LIMIT, settings, runbook, stanza, given, waiting);
+    (waiting.tell)(Filling::Over);
+    filled
 }
 
 fn fill_within(
@@ -44,16 +85,17 @@ fn fill_within(
     runbook: &Runbook,
     stanza: &str,
     given: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
+    waiting: &mut Waiting<'_>,
+) -> Result<(), Unfilled> {
     if !runbook.parameters.contains_key(ACCIDENT) {
         return Ok(());
     }
     let Some(text) = given.get(ACCIDENT) else { return Ok(()) };
     for beside in ["target", "exclusive"] {
         if given.contains_key(beside) {
-            return Err(format!(
+            return Err(Unfilled::Why(format!(
                 "{ACCIDENT} and {beside} are both given: the accident fills the {beside} in; leave one out"
-            ));
+            )));
         }
     }
     let now = clock::now().to_utc();
@@ -71,29 +113,31 @@ fn fill_within(
         user: settings.postgres.user.clone(),
         ..Request::around(question.window()?)
     };
-    let (found, is_late) = Cancel::within(limit, |cancel| {
-        let found = investigate(&place, &request, cancel, &mut |_| {});
-        (found, cancel.is_set())
-    });
+    let (cancel, tell) = (waiting.cancel.clone(), &mut waiting.tell);
+    let (found, is_late) =
+        cancel.limit(limit, || investigate(&place, &request, &cancel, &mut |news| tell(Filling::Heard(news))));
     // A part of the window proposes nothing: what is routine, and what share of a table it was, shows behind it.
     if is_late {
-        return Err(format!(
+        return Err(Unfilled::Why(format!(
             "-p {ACCIDENT}={}: the WAL of that window was not read within {} s, so there is no target. Name a smaller window \
              (window 5m), or let `lifeboat accident` take its time: it shows how far it is, and what it fetched is kept for \
              this plan as well; or give the target itself, -p target=lsn:…",
             clean(text),
             limit.as_secs()
-        ));
+        )));
+    }
+    if cancel.is_set() {
+        return Err(Unfilled::BrokenOff);
     }
     let answer = found.map_err(|error| format!("-p {ACCIDENT}={}: {error}", clean(text)))?.answer;
     let Some(proposed) = answer.proposed else {
         let notes: String = answer.notes.iter().map(|note| format!("\n  {note}")).collect();
-        return Err(format!(
+        return Err(Unfilled::Why(format!(
             "-p {ACCIDENT}={}: of {} suspects in that window none is surely an accident; `lifeboat accident` lists them, \
              and -p target= takes one{notes}",
             clean(text),
             answer.suspects.len()
-        ));
+        )));
     };
     given.insert("target".to_owned(), format!("lsn:{}", proposed.target.value));
     given.insert("exclusive".to_owned(), proposed.target.exclusive.to_string());
@@ -221,7 +265,18 @@ mod tests {
         let mut given = BTreeMap::from([(ACCIDENT.to_owned(), "around:2026-11-22 02:13:00+03 window 5m".to_owned())]);
         let before = given.clone();
         let begin = Instant::now();
-        let said = fill_within(Duration::from_secs(1), &settings, &runbook, "main", &mut given).unwrap_err();
+        let mut heard = 0;
+        let mut tell = |_: Filling<'_>| heard += 1;
+        let mut waiting = Waiting { cancel: Cancel::new(), tell: &mut tell };
+        let mut fill = |waiting: &mut Waiting<'_>| {
+            fill_within(Duration::from_secs(1), &settings, &runbook, "main", &mut given, waiting).unwrap_err()
+        };
+        let Unfilled::Why(said) = fill(&mut waiting) else { panic!("nobody broke it off") };
+        // Whoever breaks it off does not wait for the limit, and is not told of it.
+        waiting.cancel = Cancel::new();
+        waiting.cancel.set();
+        assert_eq!(fill(&mut waiting), Unfilled::BrokenOff);
+        assert!(heard > 0);
         assert!(said.contains("not read within 1 s") && said.contains("lifeboat accident"), "{said}");
         assert_eq!(given, before, "no target is made up");
         assert!(begin.elapsed() < Duration::from_secs(60), "{:?}", begin.elapsed());

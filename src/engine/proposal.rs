@@ -10,7 +10,8 @@ use crate::engine::environment::{BaseEnvironment, EnvironmentError};
 use crate::engine::facts::{self, Subject};
 use crate::engine::ground::histories;
 use crate::engine::look::{self, LookError};
-use crate::engine::outlook::{self, Outlook};
+use crate::engine::outlook::{self, Outlook, Unfilled};
+pub use crate::engine::outlook::{Filling, Waiting};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::Pgbackrest;
 use crate::engine::pgbackrest_config::{BackrestConfig, ConfigError};
@@ -123,6 +124,9 @@ pub enum ProposalError {
     /// A cluster manager would start the server again, or have another node take over.
     #[error("{0}\nNothing was planned or changed")]
     Managed(String),
+    /// The search for it was broken off.
+    #[error("the search for the accident was broken off: there is no plan, and nothing was changed")]
+    BrokenOff,
     /// The runbook can't be bound.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Bind(Vec<BindError>),
@@ -132,17 +136,23 @@ pub enum ProposalError {
 ///
 /// # Errors
 /// [`ProposalError`], with what to do instead. Nothing was changed in any case.
+///
+/// `waiting` hears of the search for an accident that is named instead of a target, and may end it.
 pub fn propose(
     settings: &Settings,
     pgbackrest: &Pgbackrest,
     runbook: &Runbook,
     given: &BTreeMap<String, String>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<Proposal, ProposalError> {
     let environment = BaseEnvironment::from_process()?;
     let config = pgbackrest.configuration()?;
     let stanza_name = stanza_name(settings, &config, given)?;
     let mut given = given.clone();
-    outlook::fill(settings, runbook, &stanza_name, &mut given).map_err(ProposalError::Accident)?;
+    outlook::fill(settings, runbook, &stanza_name, &mut given, waiting).map_err(|unfilled| match unfilled {
+        Unfilled::BrokenOff => ProposalError::BrokenOff,
+        Unfilled::Why(why) => ProposalError::Accident(why),
+    })?;
     let given = &given;
     let inventory = look::inventory(pgbackrest, Some(&stanza_name))?;
     let stanza = inventory.stanza(&stanza_name).ok_or(ProposalError::NoStanza)?;

@@ -63,12 +63,14 @@ fn of_proposed<Z: TimeZone<Offset: std::fmt::Display>>(suspect: &Suspect, shown:
     let _ = writeln!(out, "  target     {}", target(&suspect.target));
     let _ = writeln!(out, "  keeps      {}", keeps(suspect.last_kept.as_ref()));
     let _ = writeln!(out, "  discards   it and {}", discards(&suspect.discarded, "later commit"));
-    if !suspect.locked_until_promotion.is_empty() {
-        let _ = writeln!(
-            out,
-            "  locked     {} until promotion: others committed while it was open, and a query waits for its lock",
-            suspect.locked_until_promotion.join(", ")
-        );
+    let (until, beyond) = (suspect.locked_until_promotion.join(", "), suspect.locked_by_prepared.join(", "));
+    if !until.is_empty() {
+        let why = "a transaction is open there, and a query waits for its lock";
+        let _ = writeln!(out, "  locked     {until} until promotion: {why}");
+    }
+    if !beyond.is_empty() {
+        let why = "a prepared transaction holds it until it is committed or rolled back by its name";
+        let _ = writeln!(out, "  locked     {beyond} beyond promotion: {why}");
     }
     out
 }

@@ -64,7 +64,7 @@ pub enum Action {
     LeaveAccident,
     /// Read the runbooks.
     LoadRunbooks,
-    /// Make a plan.
+    /// Make a plan; what is being searched for an earlier one is broken off.
     Propose {
         /// Comes back with the answer: a later question makes an earlier answer void.
         ticket: u64,
@@ -73,6 +73,8 @@ pub enum Action {
         /// What the person gave.
         given: BTreeMap<String, String>,
     },
+    /// Break off the search for the accident of a plan: there is no plan then.
+    LeavePlan,
     /// Begin a run.
     Begin(Box<Proposal>),
     /// Read the list of runs.

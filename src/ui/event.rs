@@ -59,6 +59,8 @@ pub enum Reply {
     Accident(u64, Result<AccidentFound, String>),
     /// The runbooks.
     Runbooks(Result<Vec<RunbookCard>, String>),
+    /// How far the search for the accident of a plan is.
+    ProposalProgress(u64, WalProgress),
     /// A plan, by its ticket.
     Proposal(u64, Result<Box<Proposal>, String>),
     /// A run has begun, or why it has not.

@@ -6,9 +6,10 @@ mod follow;
 mod read;
 
 use crate::domain::event::RunId;
-use crate::engine::accident::Cancel;
+use crate::engine::accident::{Cancel, News};
 use crate::engine::client::{self, RunFolder};
 use crate::engine::inventory_index::{self, IndexFile};
+use crate::engine::proposal::{Filling, Waiting};
 use crate::engine::seat::{self, Driver, Seat};
 use crate::engine::{clock, desk, paths};
 use crate::planning::accident::Question;
@@ -65,6 +66,8 @@ pub struct Worker {
     leave: Option<Arc<AtomicBool>>,
     /// Set when reading WAL for an accident is to be broken off.
     leave_accident: Option<Cancel>,
+    /// Set when the search for a plan's accident is.
+    leave_plan: Option<Cancel>,
 }
 
 impl Worker {
@@ -78,6 +81,7 @@ impl Worker {
             seats: Seats::default(),
             leave: None,
             leave_accident: None,
+            leave_plan: None,
         }
     }
 
@@ -106,13 +110,10 @@ impl Worker {
             Action::Survey(stanza) => self.ask(move |settings| read::ground(settings, &stanza)),
             Action::Detail(key) => self.ask(move |settings| read::detail(settings, key)),
             Action::FindAccident { ticket, stanza, question } => self.find_accident(ticket, stanza, question),
-            Action::LeaveAccident => self.leave_accident(),
+            Action::LeaveAccident => leave(&mut self.leave_accident),
             Action::LoadRunbooks => self.ask(read::runbooks),
-            Action::Propose { ticket, runbook, given } => {
-                self.ask(move |settings| {
-                    Reply::Proposal(ticket, read::propose(settings, &runbook, &given).map(Box::new))
-                });
-            }
+            Action::Propose { ticket, runbook, given } => self.propose(ticket, runbook, given),
+            Action::LeavePlan => leave(&mut self.leave_plan),
             Action::Begin(proposal) => {
                 let seats = Arc::clone(&self.seats);
                 self.ask(move |settings| {
@@ -159,7 +160,7 @@ impl Worker {
     }
 
     fn find_accident(&mut self, ticket: u64, stanza: Option<String>, question: Question) {
-        self.leave_accident();
+        leave(&mut self.leave_accident);
         let cancel = Cancel::new();
         self.leave_accident = Some(cancel.clone());
         let post = self.post.clone();
@@ -177,10 +178,23 @@ impl Worker {
         });
     }
 
-    fn leave_accident(&mut self) {
-        if let Some(cancel) = self.leave_accident.take() {
-            cancel.set();
-        }
+    fn propose(&mut self, ticket: u64, runbook: String, given: BTreeMap<String, String>) {
+        leave(&mut self.leave_plan);
+        let cancel = Cancel::new();
+        self.leave_plan = Some(cancel.clone());
+        let post = self.post.clone();
+        self.ask(move |settings| {
+            let mut told: Option<Instant> = None;
+            let mut tell = |filling: Filling<'_>| {
+                let Filling::Heard(News::Reading(progress)) = filling else { return };
+                if told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY) {
+                    told = Some(Instant::now());
+                    post.send(Event::Reply(Box::new(Reply::ProposalProgress(ticket, progress))));
+                }
+            };
+            let mut waiting = Waiting { cancel, tell: &mut tell };
+            Reply::Proposal(ticket, read::propose(settings, &runbook, &given, &mut waiting).map(Box::new))
+        });
     }
 
     fn attach(&mut self, id: RunId) {
@@ -222,6 +236,13 @@ impl Worker {
                 Ok(Box::new(lines))
             }
         }
+    }
+}
+
+/// Breaks off what is under way.
+fn leave(what: &mut Option<Cancel>) {
+    if let Some(cancel) = what.take() {
+        cancel.set();
     }
 }
 

@@ -231,6 +231,35 @@ fn reading_is_broken_off_and_the_rest_of_the_console_goes_on() {
 }
 
 #[test]
+fn the_search_for_a_plan_s_accident_shows_how_far_it_is_and_is_broken_off() {
+    let mut model = answered(SIZE, Depth::True);
+    press(&mut model, &["Enter", "Enter"]);
+    assert_eq!(model.page(), Page::Plan);
+    // The first of the parameters is the accident.
+    press(&mut model, &["Enter", "^U"]);
+    type_text(&mut model, "around:02:13 window 5m");
+    let actions = press(&mut model, &["Enter"]);
+    let Some(Action::Propose { ticket, given, .. }) = actions.last() else { panic!("{actions:?}") };
+    assert_eq!(given["accident"], "around:02:13 window 5m");
+    let ticket = *ticket;
+    assert!(screen(&model).contains("Esc breaks it off: there is no plan then"), "{}", screen(&model));
+    reply(&mut model, Reply::ProposalProgress(ticket - 1, progress(9)));
+    reply(&mut model, Reply::ProposalProgress(ticket, progress(3)));
+    let shown = screen(&model);
+    assert!(shown.contains("3 of 12") && !shown.contains("9 of 12"), "{shown}");
+    let actions = press(&mut model, &["Esc"]);
+    assert!(matches!(&actions[..], [Action::LeavePlan]), "{actions:?}");
+    assert_eq!(model.page(), Page::Plan);
+    assert!(screen(&model).contains("being broken off"), "{}", screen(&model));
+    reply(&mut model, Reply::Proposal(ticket, Err("the search was broken off".into())));
+    let shown = screen(&model);
+    assert!(shown.contains("There is no plan. Nothing was changed.") && shown.contains("was broken off"), "{shown}");
+    // What is made without a search is not broken off: Esc goes back.
+    press(&mut model, &["Esc"]);
+    assert_eq!(model.page(), Page::Accident);
+}
+
+#[test]
 fn an_answer_to_an_earlier_question_is_not_taken() {
     let mut model = asked(SIZE, Depth::True);
     let earlier = model.accident.ticket;

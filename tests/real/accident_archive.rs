@@ -2,6 +2,7 @@
 //! them, where names come from, and what is answered when a part of the archive is no use.
 
 use crate::lab::{self, Lab};
+use crate::terminal::Terminal;
 use chrono::{DateTime, TimeDelta};
 use lifeboat::domain::wal::WalSegment;
 use rustix::process::{Pid, Signal};
@@ -217,7 +218,30 @@ fn is_broken_off(accident: &Accident) {
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("broken off"), "{:?}: {said}", output.status);
     assert_eq!(names(&accident.cache()), Vec::<String>::new());
+    a_plan_is_broken_off(accident, &counting);
     fs::remove_file(slow).unwrap();
+}
+
+/// So is the search with which a plan begins: it shows how far it is, and Ctrl-C ends it with no plan.
+fn a_plan_is_broken_off(accident: &Accident, counting: &Path) {
+    let state = || {
+        let mut found = names(&accident.lab.layout.state());
+        found.retain(|name| name != "wal");
+        found
+    };
+    let before = state();
+    let asked = format!("accident=around:{}", accident.around);
+    for command in ["plan", "run"] {
+        let words = ["--pgbackrest", counting.to_str().unwrap(), command, "pitr-in-place", "-p", &asked];
+        let mut terminal = Terminal::start(&accident.lab, &words);
+        terminal.wait_for("looking for the time: 0000000");
+        terminal.send("\x03");
+        assert_eq!(terminal.wait_end(), 4, "{}", terminal.all());
+        let said = terminal.screen();
+        assert!(said.contains("broken off") && said.contains("nothing was changed"), "{said}");
+        assert!(!said.contains("looking for the time"), "{said}");
+        assert_eq!((names(&accident.cache()), state()), (Vec::new(), before.clone()));
+    }
 }
 
 /// The table is gone, then the server: what was remembered names it.

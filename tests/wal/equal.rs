@@ -282,6 +282,11 @@ fn says(record: &Record<'_>, parts: &Parts<'_>) -> Vec<String> {
                 format!("wal_level={level} "),
             ]
         }
+        Content::RelationMap(map) => {
+            let (database, tablespace) = (map.database, map.tablespace);
+            assert!(map.iter().any(|(oid, _)| oid == if database == 0 { 1262 } else { 1259 }), "{map:?}");
+            vec![format!("UPDATE database {database} tablespace {tablespace} size 512")]
+        }
         Content::NextOid(oid) => vec![format!("NEXTOID {oid}")],
         Content::Locks(locks) => {
             locks.iter().map(|lock| format!("xid {} db {} rel {}", lock.xid, lock.database, lock.relation)).collect()
@@ -302,6 +307,8 @@ fn of_commit(ended: &Ended<'_>) -> Vec<String> {
     let mut words = of_end(ended);
     let mut relations = ended.invalidations.relations().map(|(_, oid)| format!("relcache {oid}"));
     words.extend(relations.by_ref().filter(|words| words != "relcache 0"));
+    words.extend(ended.invalidations.entries().map(|(cache, _)| format!("catcache {cache}")));
+    words.extend(ended.dropped.iter().map(|(database, oid)| format!("2/{database}/{oid}")));
     words
 }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::wal_reader::heap::{self, Change, Truncated};
 use crate::domain::wal_reader::record::{Parts, Record};
+use crate::domain::wal_reader::relmap::{self, RelationMap};
 use crate::domain::wal_reader::rmgr::Rmgr;
 use crate::domain::wal_reader::standby::{self, Locks, RunningTransactions};
 use crate::domain::wal_reader::storage::{self, DatabaseChange, StorageChange};
@@ -25,6 +26,8 @@ pub enum Content<'a> {
     Storage(StorageChange),
     /// A database was made or dropped.
     Database(DatabaseChange),
+    /// Catalogs that are mapped were given other files.
+    RelationMap(RelationMap<'a>),
     /// A checkpoint.
     Checkpoint(Checkpoint),
     /// The rest of the segment is empty.
@@ -61,6 +64,7 @@ impl<'a> Content<'a> {
             Rmgr::TRANSACTION => transaction::read(record, parts.main),
             Rmgr::STORAGE => storage::read(record.info, parts.main),
             Rmgr::DATABASE => storage::read_database(record.info, parts.main, record.version),
+            Rmgr::RELATION_MAP => relmap::read(record.info, parts.main),
             Rmgr::XLOG => xlog::read(record.info, parts.main, record.version),
             Rmgr::STANDBY => standby::read(record.info, parts.main),
             other if other.is_known(record.version) => Some(Content::Other),

@@ -42,14 +42,21 @@ impl Rmgr {
     pub const TRANSACTION: Rmgr = Rmgr(1);
     /// Files made and cut.
     pub const STORAGE: Rmgr = Rmgr(2);
+    /// Which transactions committed.
+    pub const CLOG: Rmgr = Rmgr(3);
     /// Databases made and dropped.
     pub const DATABASE: Rmgr = Rmgr(4);
+    /// Where mapped catalogs lie.
+    pub const RELATION_MAP: Rmgr = Rmgr(7);
     /// What a standby has to know: locks, running transactions.
     pub const STANDBY: Rmgr = Rmgr(8);
     /// The second half of the heap's records.
     pub const HEAP2: Rmgr = Rmgr(9);
     /// Rows inserted, updated, deleted.
     pub const HEAP: Rmgr = Rmgr(10);
+
+    /// The usual kind of index.
+    pub const BTREE: Rmgr = Rmgr(11);
 
     /// The first number that belongs to extensions.
     const FIRST_CUSTOM: u8 = 128;
@@ -92,6 +99,7 @@ pub fn record_name(rmgr: Rmgr, info: u8, version: WalVersion) -> Option<&'static
             (0x10, true) => Some("CREATE_WAL_LOG"),
             _ => None,
         },
+        Rmgr::RELATION_MAP => (kind == 0).then_some("UPDATE"),
         Rmgr::STANDBY => match kind {
             0x00 => Some("LOCK"),
             0x10 => Some("RUNNING_XACTS"),

@@ -21,6 +21,9 @@ const HAS_ORIGIN: u32 = 1 << 5;
 const HAS_GID: u32 = 1 << 7;
 const HAS_DROPPED_STATS: u32 = 1 << 8;
 
+/// `PGSTAT_KIND_RELATION`.
+const STATS_OF_RELATION: u32 = 2;
+
 /// Invalidations of the relation cache have this id (`SHAREDINVALRELCACHE_ID`).
 const RELATION_CACHE: u8 = 0xFE;
 /// Bytes of a `SharedInvalidationMessage`.
@@ -43,6 +46,8 @@ pub struct Ended<'a> {
     pub removed: RelationFiles<'a>,
     /// How many objects' statistics are dropped with it (15 on).
     pub dropped_stats: u32,
+    /// The relations among them: those that it drops, of its own making or not.
+    pub dropped: DroppedRelations<'a>,
     /// What other sessions have to forget: a commit names the relations whose definition it changed.
     pub invalidations: Invalidations<'a>,
     /// Where it comes from, where it was replicated: the commit's position and time there.
@@ -64,6 +69,53 @@ pub struct Prepared<'a> {
     pub subtransactions: Oids<'a>,
 }
 
+/// Relations whose statistics are dropped with a commit (15 on), tables, indexes and the like. The last one dropped comes
+/// first (`pgstat_get_transactional_drops`, `utils/activity/pgstat_xact.c`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DroppedRelations<'a> {
+    items: &'a [u8],
+    item_bytes: usize,
+}
+
+impl<'a> DroppedRelations<'a> {
+    /// Database and oid of each.
+    pub fn iter(self) -> impl Iterator<Item = (u32, u32)> + use<'a> {
+        let items = self.items.chunks_exact(self.item_bytes.max(12));
+        items.filter(|item| u32_at(item, 0) == STATS_OF_RELATION).map(|item| (u32_at(item, 4), u32_at(item, 8)))
+    }
+}
+
+/// Caches of catalogs, by their number (`SysCacheIdentifier`, `utils/syscache.h`): another one in nearly every version, and
+/// known here for the one that is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogCaches {
+    /// Of `pg_index` by the index's oid (`INDEXRELID`).
+    pub indexes: u8,
+    /// Of `pg_sequence` by the sequence's oid (`SEQRELID`).
+    pub sequences: u8,
+    /// Of `pg_type` by oid (`TYPEOID`).
+    pub types: u8,
+}
+
+impl CatalogCaches {
+    /// Those of a version, where they are known.
+    #[must_use]
+    pub fn of(version: WalVersion) -> Option<CatalogCaches> {
+        (version == WalVersion::V15).then_some(CatalogCaches { indexes: 32, sequences: 59, types: 80 })
+    }
+
+    /// The hash by which a cache with one oid as its key knows an entry (`murmurhash32`, `common/hashfn.h`).
+    #[must_use]
+    pub fn hash(oid: u32) -> u32 {
+        let mut hash = oid;
+        hash ^= hash >> 16;
+        hash = hash.wrapping_mul(0x85EB_CA6B);
+        hash ^= hash >> 13;
+        hash = hash.wrapping_mul(0xC2B2_AE35);
+        hash ^ hash >> 16
+    }
+}
+
 /// The invalidation messages of a commit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Invalidations<'a>(&'a [u8]);
@@ -79,6 +131,13 @@ impl<'a> Invalidations<'a> {
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.len() == 0
+    }
+
+    /// Entries of the catalogs' caches that are stale: the cache's number and the entry's hash. Each row that is inserted,
+    /// deleted, or updated with its key kept, is named once by each cache of its catalog; nothing is left out.
+    pub fn entries(self) -> impl Iterator<Item = (u8, u32)> + use<'a> {
+        let messages = self.0.chunks_exact(MESSAGE_BYTES).filter(|message| message[0] < 0x80);
+        messages.map(|message| (message[0], u32_at(message, 8)))
     }
 
     /// The relations whose definition changed: database and oid, those of dropped ones too. One may come more than once.
@@ -118,6 +177,7 @@ fn ended<'a>(record: &Record<'_>, main: &'a [u8], was_prepared: bool) -> Option<
         subtransactions: Oids::default(),
         removed: RelationFiles::default(),
         dropped_stats: 0,
+        dropped: DroppedRelations::default(),
         invalidations: Invalidations::default(),
         origin: None,
     };
@@ -135,6 +195,7 @@ fn ended<'a>(record: &Record<'_>, main: &'a [u8], was_prepared: bool) -> Option<
         let item = if record.version >= WalVersion::V18 { 16 } else { 12 };
         let items = rest.counted(item)?;
         found.dropped_stats = u32::try_from(items.len() / item).ok()?;
+        found.dropped = DroppedRelations { items, item_bytes: item };
     }
     if has(HAS_INVALIDATIONS) {
         found.invalidations = Invalidations(rest.counted(MESSAGE_BYTES)?);

@@ -18,17 +18,24 @@ impl Cancel {
     /// Works with a wish that is set when the time is over. What the work does with it, it does itself: it is not left alone.
     pub fn within<T>(limit: Duration, work: impl FnOnce(&Cancel) -> T) -> T {
         let cancel = Cancel::new();
+        cancel.limit(limit, || work(&cancel)).0
+    }
+
+    /// Works, and sets this wish itself when the time is over. Returns whether it did.
+    pub fn limit<T>(&self, limit: Duration, work: impl FnOnce() -> T) -> (T, bool) {
         std::thread::scope(|scope| {
             let (done, is_done) = mpsc::channel::<()>();
-            let late = cancel.clone();
-            scope.spawn(move || {
-                if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let late = self.clone();
+            let waits = scope.spawn(move || {
+                let is_late = is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) && !late.is_set();
+                if is_late {
                     late.set();
                 }
+                is_late
             });
-            let found = work(&cancel);
+            let found = work();
             drop(done);
-            found
+            (found, waits.join().unwrap_or(false))
         })
     }
 

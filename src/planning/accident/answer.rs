@@ -96,11 +96,15 @@ pub struct Suspect {
     pub reasons: Vec<String>,
     /// Where to stop right before it.
     pub target: ExactTarget,
-    /// Relations on which its exclusive lock is still held at that target, until promotion: a query on them waits.
+    /// Relations on which a transaction that is open at that target, itself or another one, holds its exclusive lock until
+    /// promotion: a query on them waits.
     pub locked_until_promotion: Vec<String>,
+    /// Those on which one that is prepared there does, beyond promotion: until it is committed or rolled back by its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locked_by_prepared: Vec<String>,
     /// The last commit that the target keeps; `None` where none was read before it.
     pub last_kept: Option<LastKept>,
-    /// What was committed after it and is discarded too.
+    /// What was committed behind the target, itself aside, and is discarded too.
     pub discarded: Discarded,
     /// The subtransactions whose records are its own, the first hundred.
     pub subtransactions: Vec<u32>,
@@ -146,11 +150,19 @@ pub struct LastKept {
     pub lsn: Lsn,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What is lost with a suspect.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discarded {
-    /// Commits after it, as far as the WAL was read.
+    /// Commits behind the target, as far as the WAL was read.
     pub commits: u64,
+    /// Of them those that are proven to be of ANALYZE or VACUUM alone, autovacuum's mostly: nothing is lost with them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub maintenance: u64,
     /// Their rows, by table.
     pub by_table: BTreeMap<String, Counts>,
 }

@@ -2,11 +2,11 @@
 //! rewritten ones by what the transaction did to the catalogs and to the files that it made.
 
 use crate::domain::wal_reader::RelationFile;
+use crate::planning::accident::committed::Committed;
 use crate::planning::accident::counts::{Counts, Touched};
 use crate::planning::accident::names::{Names, RelationKind};
-use crate::planning::accident::transactions::Committed;
 
-/// Oids of `pg_class` and `pg_type`, and their file numbers as every database begins with: a VACUUM FULL gives them others.
+/// Oids of `pg_class` and the like, and their file numbers as every database begins with: a VACUUM FULL gives them others.
 const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
 const PG_ATTRIBUTE: u32 = 1249;
@@ -73,20 +73,30 @@ pub(super) fn of(committed: &Committed, names: &Names) -> Damage {
         add_truncated_by_oid(committed, &mut damage);
         return damage;
     }
-    let (classes, types) = (catalog(committed, PG_CLASS, names), catalog(committed, PG_TYPE, names));
-    let first_has_content = committed.created.first().is_some_and(|file| content(committed, *file) > 0);
-    // A table has a row type and an array type; what a rewrite needs for a moment comes and goes.
-    let is_rewrite = first_has_content || rewrites_nothing(committed, classes, types, names);
-    let dropped = if is_rewrite { types.deleted.saturating_sub(types.inserted) } else { types.deleted };
-    damage.dropped_tables = dropped.div_ceil(2).min(committed.removed.len() as u64);
+    let (dropped, drops_nothing) = match &committed.gone {
+        Some(gone) => (gone.tables, gone.relations.is_empty() && !gone.rewrites),
+        None => by_catalogs(committed, names),
+    };
+    damage.dropped_tables = dropped.min(committed.removed.len() as u64);
     if damage.dropped_tables > 0 {
         damage.dropped_files = committed.removed.clone();
-    } else if classes.deleted == 0 && !committed.created.is_empty() {
+    } else if drops_nothing && !committed.created.is_empty() {
         damage.truncated = truncated(committed, names);
     }
     add_truncated_by_oid(committed, &mut damage);
     damage.rewritten = damage.dropped_tables == 0 && damage.truncated.is_empty();
     damage
+}
+
+/// How many tables were dropped, and whether no relation was, by the rows of the catalogs, where the commit's record itself
+/// does not tell: as far as it is known in which files the catalogs lie.
+fn by_catalogs(committed: &Committed, names: &Names) -> (u64, bool) {
+    let (classes, types) = (catalog(committed, PG_CLASS, names), catalog(committed, PG_TYPE, names));
+    let first_has_content = committed.created.first().is_some_and(|file| content(committed, *file) > 0);
+    // A table has a row type and an array type; what a rewrite needs for a moment comes and goes.
+    let is_rewrite = first_has_content || rewrites_nothing(committed, classes, types, names);
+    let dropped = if is_rewrite { types.deleted.saturating_sub(types.inserted) } else { types.deleted };
+    (dropped.div_ceil(2), classes.deleted == 0)
 }
 
 /// The rewrite of an empty table, as VACUUM FULL does it: a table like it comes and goes, both rows of `pg_class` are changed
@@ -140,8 +150,7 @@ fn truncated(committed: &Committed, names: &Names) -> Vec<Emptied> {
 fn catalog(committed: &Committed, oid: u32, names: &Names) -> Counts {
     let mut sum = Counts::default();
     for (file, touched) in &committed.touched {
-        let is_it = names.file(*file).map_or(file.number == oid, |relation| relation.oid == oid);
-        if is_it && file.database != 0 {
+        if file.database != 0 && names.catalog(*file) == Some(oid) {
             sum.add(touched.counts);
         }
     }

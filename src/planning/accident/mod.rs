@@ -5,8 +5,14 @@
 //! target. Memory is bounded, whatever the window: what had to be left out is said in the answer.
 
 mod answer;
+mod candidate;
+mod committed;
 mod counts;
 mod damage;
+mod gone;
+mod held;
+mod maintenance;
+mod moves;
 mod names;
 mod question;
 mod reach;
@@ -21,12 +27,14 @@ mod words;
 mod tests;
 
 pub use answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
+pub use committed::{Committed, HeldLock, Notice};
 pub use counts::{Counts, Touched};
+pub use gone::Gone;
 pub use names::{Counted, Names, RelationKind, RelationName};
 pub use question::Question;
 pub use reach::Reach;
 pub use score::ACCIDENT_SCORE;
 pub use search::{Coverage, Search, Window};
 pub use thrown_away::{Boundary, Divide, ThrownAway};
-pub use transactions::{Committed, HeldLock, Notice, Transactions};
+pub use transactions::Transactions;
 pub use words::{discards, keeps, leaves_locked, throws_away};

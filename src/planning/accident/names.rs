@@ -2,6 +2,7 @@
 
 use crate::domain::catalog_memory::{CatalogMemory, Relation};
 use crate::domain::wal_reader::RelationFile;
+use crate::planning::accident::committed::Committed;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeSet, HashMap};
 
@@ -69,7 +70,12 @@ pub struct Names {
     databases: HashMap<u32, String>,
     by_file: HashMap<(u32, u32), RelationName>,
     file_of_oid: HashMap<(u32, u32), u32>,
+    /// Files in which the WAL itself shows catalogs, with the catalog's oid where that is known too.
+    catalogs: HashMap<(u32, u32), Option<u32>>,
 }
+
+/// Files of catalogs that are known so: every rewrite of all catalogs of a database gives some hundred.
+const MOST_CATALOG_FILES: usize = 50_000;
 
 impl Names {
     /// Adds a database.
@@ -123,6 +129,35 @@ impl Names {
         }
     }
 
+    /// Notes what a commit tells of where catalogs lie: by their map, and since the rewrite of a catalog makes files of the
+    /// same one.
+    pub(super) fn note_catalogs(&mut self, committed: &Committed, is_rewrite: bool) {
+        let of = |file: &RelationFile| (file.database, file.number);
+        // What is rewritten is left at last.
+        if is_rewrite
+            && let Some(old) = committed.removed.last()
+            && self.kind(*old) == RelationKind::Catalog
+        {
+            let oid = self.catalog(*old);
+            let room = MOST_CATALOG_FILES.saturating_sub(self.catalogs.len());
+            for (place, file) in committed.created.iter().enumerate().take(room) {
+                self.catalogs.entry(of(file)).or_insert(oid.filter(|_| place == 0));
+            }
+        }
+        for (oid, file) in committed.mapped.iter().filter(|(_, file)| file.database != 0) {
+            self.catalogs.insert(of(file), Some(*oid));
+        }
+    }
+
+    /// The oid of the catalog in a file: by its name, by what the WAL showed, else by the number with which it began.
+    pub(super) fn catalog(&self, file: RelationFile) -> Option<u32> {
+        match self.file(file) {
+            Some(relation) => (relation.kind == RelationKind::Catalog).then_some(relation.oid),
+            None if file.number < FIRST_USER_OID => Some(file.number),
+            None => self.catalogs.get(&(file.database, file.number)).copied().flatten(),
+        }
+    }
+
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -154,6 +189,7 @@ impl Names {
         match self.file(file) {
             Some(relation) => relation.kind,
             None if file.number < FIRST_USER_OID || file.database == 0 => RelationKind::Catalog,
+            None if self.catalogs.contains_key(&(file.database, file.number)) => RelationKind::Catalog,
             None => RelationKind::Table,
         }
     }
@@ -176,12 +212,16 @@ impl Names {
             let kind = self.oid(*database, *oid).map(|relation| relation.kind);
             matches!(kind, Some(RelationKind::Index | RelationKind::Toast | RelationKind::Sequence))
         };
-        let shown: BTreeSet<String> = locked
-            .into_iter()
-            .filter(|lock| !is_part(lock))
-            .map(|(database, oid)| self.show_oid(database, oid))
-            .collect();
+        let locked: Vec<(u32, u32)> = locked.into_iter().filter(|lock| !is_part(lock)).collect();
+        let databases: BTreeSet<u32> = locked.iter().map(|(database, _)| *database).collect();
+        let show = |(database, oid)| self.beside(self.show_oid(database, oid), database, &databases);
+        let shown: BTreeSet<String> = locked.into_iter().map(show).collect();
         shown.into_iter().collect()
+    }
+
+    /// What is shown, with its database where others stand beside it: a table of that name may be in each.
+    pub(super) fn beside(&self, shown: String, database: u32, databases: &BTreeSet<u32>) -> String {
+        if databases.len() > 1 { format!("{shown} in {}", self.database(database)) } else { shown }
     }
 
     /// A relation by its oid as a person says it, or the oid itself.

@@ -3,17 +3,19 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::text::clean_bytes;
 use crate::domain::wal_reader::{PgTime, RelationFile};
+use crate::planning::accident::candidate::{Aftermath, Candidate, Kept, MOST_TABLES};
+use crate::planning::accident::committed::{Committed, Notice};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::damage::{self, Damage};
+use crate::planning::accident::held::Holders;
+use crate::planning::accident::maintenance::is_maintenance;
+use crate::planning::accident::moves::Move;
 use crate::planning::accident::names::{Names, RelationKind};
-use crate::planning::accident::transactions::{Committed, Notice};
 use chrono::{DateTime, Utc};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Candidates that are kept at once.
 const MOST_CANDIDATES: usize = 200;
-/// Tables that are counted by name between two candidates; commits and rows of others are counted all the same.
-const MOST_TABLES: usize = 2_000;
 /// The same between all candidates together.
 const MOST_TABLES_OF_ALL: usize = 50_000;
 /// Made files that are remembered.
@@ -28,6 +30,8 @@ const MOST_FILES_OF_ALL: usize = 20_000;
 /// Transactions that gave relations new files, and all of their files.
 const MOST_MOVES: usize = 10_000;
 const MOST_MOVED_FILES: usize = 100_000;
+/// Commits of ANALYZE and VACUUM with no work between them; of more the first count as work.
+const MOST_UPKEEP: usize = 1_000;
 /// How finely the changes of the window are told over time.
 const BUCKETS: i64 = 120;
 
@@ -55,71 +59,6 @@ pub struct Coverage {
     pub notes: Vec<String>,
 }
 
-/// Rows and commits.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Aftermath {
-    pub(super) commits: u64,
-    pub(super) tables: BTreeMap<RelationFile, Counts>,
-    /// Of further tables.
-    pub(super) others: Counts,
-}
-
-impl Aftermath {
-    /// Counts a commit; of tables that are new here at most `room`. Returns how many those are.
-    pub(super) fn add_commit(&mut self, committed: &Committed, names: &Names, room: usize) -> usize {
-        self.commits += 1;
-        let (before, most) = (self.tables.len(), MOST_TABLES.min(self.tables.len().saturating_add(room)));
-        for (file, touched) in &committed.touched {
-            if touched.counts.rows() > 0 && names.kind(*file) == RelationKind::Table {
-                self.add_rows(*file, touched.counts, most);
-            }
-        }
-        self.tables.len() - before
-    }
-
-    fn add_rows(&mut self, file: RelationFile, counts: Counts, most: usize) {
-        if self.tables.len() < most || self.tables.contains_key(&file) {
-            self.tables.entry(file).or_default().add(counts);
-        } else {
-            self.others.add(counts);
-        }
-    }
-
-    pub(super) fn add(&mut self, other: &Aftermath) {
-        self.commits += other.commits;
-        self.others.add(other.others);
-        other.tables.iter().for_each(|(file, counts)| self.add_rows(*file, *counts, MOST_TABLES));
-    }
-}
-
-/// A transaction that may be an accident.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) committed: Committed,
-    pub(super) damage: Damage,
-    /// The commit before it: id, time, start and end of its record.
-    pub(super) kept: Option<Kept>,
-    /// What was committed after it and before the next candidate.
-    pub(super) after: Aftermath,
-    weight: u64,
-}
-
-impl Candidate {
-    /// How many files it names.
-    fn files(&self) -> usize {
-        self.committed.touched.len() + self.damage.rows.len() + self.damage.dropped_files.len()
-    }
-}
-
-/// A commit that is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Kept {
-    pub(super) xid: u32,
-    pub(super) time: PgTime,
-    pub(super) start: Lsn,
-    pub(super) end: Lsn,
-}
-
 /// Watches commits, in the order of the WAL.
 #[derive(Debug)]
 pub struct Search {
@@ -138,6 +77,10 @@ pub struct Search {
     pub(super) moves: Vec<Move>,
     pub(super) histogram: Vec<Counts>,
     last: Option<Kept>,
+    /// The last commit that is work, and those of ANALYZE and VACUUM since.
+    last_work: Option<Kept>,
+    upkeep: VecDeque<Kept>,
+    holders: Holders,
     /// What the candidates hold together, so that it is not counted anew at each commit.
     files: usize,
     tables: usize,
@@ -149,41 +92,6 @@ pub struct Search {
 pub(super) struct Used {
     pub(super) commits: u64,
     pub(super) rows: u64,
-}
-
-/// Files that a transaction made and removed, both in order.
-#[derive(Debug, Clone)]
-pub(super) struct Move {
-    pub(super) created: Vec<RelationFile>,
-    pub(super) removed: Vec<RelationFile>,
-    /// The new files are empty: TRUNCATE goes table by table, a rewrite leaves the old table for the end.
-    pub(super) is_truncate: bool,
-    /// Nothing was dropped: what was removed was made anew.
-    pub(super) is_rewrite: bool,
-}
-
-impl Move {
-    /// The old and the new file of each relation. Which of a rewrite's files are the table's is told by the names: of the
-    /// new ones when going back, of the old one when going forward.
-    fn pairs(&self, names: &Names, is_back: bool) -> Vec<(RelationFile, RelationFile)> {
-        if self.is_truncate && self.created.len() == self.removed.len() {
-            return self.removed.iter().copied().zip(self.created.iter().copied()).collect();
-        }
-        // The rewrite of an empty table looks like a drop: going back, the new table's name tells.
-        if !self.is_rewrite && !is_back {
-            return Vec::new();
-        }
-        let is_table = |file: &RelationFile| names.file(*file).is_some_and(|one| one.kind == RelationKind::Table);
-        let Some(old) = self.removed.last().copied() else { return Vec::new() };
-        let new = if is_back {
-            let mut tables = self.created.iter().copied().filter(is_table);
-            tables.next().filter(|_| tables.next().is_none())
-        } else {
-            // The table's own is made first; its large values and indexes get theirs behind it.
-            self.created.first().copied().filter(|new| is_table(&old) && names.file(*new).is_none())
-        };
-        new.map(|new| (old, new)).into_iter().collect()
-    }
 }
 
 impl Search {
@@ -205,6 +113,9 @@ impl Search {
             moves: Vec::new(),
             histogram: vec![Counts::default(); BUCKETS as usize],
             last: None,
+            last_work: None,
+            upkeep: VecDeque::new(),
+            holders: Holders::default(),
             files: 0,
             tables: 0,
             moved_files: 0,
@@ -213,8 +124,10 @@ impl Search {
 
     /// Takes what a stream of records gives.
     pub fn notice(&mut self, notice: &Notice<'_>) {
+        self.holders.notice(notice);
         match notice {
             Notice::Committed(committed) => self.committed(committed),
+            Notice::Locks { .. } | Notice::Prepared { .. } | Notice::Aborted { .. } | Notice::Running { .. } => {}
             Notice::RestorePoint { point, .. } => {
                 if point.name.starts_with(ARCHIVE_CHECK) {
                     return;
@@ -243,6 +156,7 @@ impl Search {
         let has_moved = !committed.created.is_empty() && !committed.removed.is_empty();
         let damage = if is_inside || has_moved { damage::of(committed, &self.names) } else { Damage::default() };
         let is_moved = has_moved && self.add_move(committed, &damage);
+        self.names.note_catalogs(committed, has_moved && damage.rewritten);
         if is_inside && damage.is_any() && weight(&damage) >= LEAST_WEIGHT {
             self.add_candidate(committed, damage);
         } else if let Some(candidate) = self.candidates.last_mut() {
@@ -256,8 +170,34 @@ impl Search {
             self.made_files.extend(committed.created.iter().map(|file| (*file, Used::default())));
             self.made_databases.extend(&committed.created_databases);
         }
+        self.add_kept(committed);
+    }
+
+    fn add_kept(&mut self, committed: &Committed) {
         let (xid, time, start, end) = (committed.xid, committed.time, committed.start, committed.end);
-        self.last = Some(Kept { xid, time, start, end });
+        let kept = Kept { xid, time, start, end };
+        self.last = Some(kept);
+        if is_maintenance(committed, &self.names) {
+            self.upkeep.push_back(kept);
+            if self.upkeep.len() > MOST_UPKEEP {
+                self.last_work = self.upkeep.pop_front();
+            }
+        } else {
+            self.last_work = Some(kept);
+            self.upkeep.clear();
+        }
+    }
+
+    /// Where recovery stops right before a transaction that is committed now, the last commit before that, and how many
+    /// commits of ANALYZE and VACUUM lie behind it.
+    fn stop(&self, committed: &Committed) -> (Lsn, Option<Kept>, u64) {
+        // Work that was committed between its first record and its own has to be kept; upkeep is done again.
+        if self.last_work.is_some_and(|work| work.start > committed.first) {
+            return (self.last.map_or(committed.first, |last| last.end), self.last, 0);
+        }
+        let before = self.upkeep.partition_point(|kept| kept.start < committed.first);
+        let kept = before.checked_sub(1).and_then(|place| self.upkeep.get(place)).copied().or(self.last_work);
+        (committed.first, kept, (self.upkeep.len() - before) as u64)
     }
 
     /// Who writes into a table that was made a moment ago has begun to use it.
@@ -321,10 +261,13 @@ impl Search {
         let committed = Committed {
             subtransactions: committed.subtransactions.iter().take(100).copied().collect(),
             touched: committed.touched.iter().filter(is_table).take(MOST_FILES).copied().collect(),
+            cuts: false,
             // What matters of these is in the damage.
             created: Vec::new(),
             removed: Vec::new(),
             truncated: Vec::new(),
+            gone: None,
+            mapped: Vec::new(),
             redefined: committed.redefined.iter().take(MOST_FILES).copied().collect(),
             locks: committed.locks.iter().take(MOST_FILES).copied().collect(),
             dropped_databases: Vec::new(),
@@ -332,7 +275,12 @@ impl Search {
             ..*committed
         };
         damage.shorten(MOST_FILES);
-        let candidate = Candidate { committed, damage, kept: self.last, after: Aftermath::default(), weight };
+        let (target, kept, upkeep) = self.stop(&committed);
+        let mut locked = self.holders.at(target);
+        locked.add(&committed.locks, target, MOST_FILES);
+        locked.shorten(MOST_FILES);
+        let after = Aftermath::default();
+        let candidate = Candidate { committed, damage, target, kept, upkeep, locked, after, weight };
         self.files += candidate.files();
         self.candidates.push(candidate);
         while self.candidates.len() > MOST_CANDIDATES || self.files > MOST_FILES_OF_ALL && self.candidates.len() > 1 {

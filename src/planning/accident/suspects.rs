@@ -2,10 +2,11 @@
 
 use crate::domain::wal_reader::{PgTime, RelationFile};
 use crate::planning::accident::answer::{Answer, Discarded, ExactTarget, LastKept, Proposed, Suspect, SuspectRelation};
+use crate::planning::accident::candidate::{Aftermath, Candidate};
 use crate::planning::accident::counts::Counts;
 use crate::planning::accident::names::{Names, RelationKind};
 use crate::planning::accident::score::{self, ACCIDENT_SCORE, Around, LEAST_SCORE};
-use crate::planning::accident::search::{Aftermath, Candidate, Coverage, Search};
+use crate::planning::accident::search::{Coverage, Search};
 use crate::planning::target::show;
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,14 +69,17 @@ impl Search {
         let mut found: Vec<Suspect> = Vec::new();
         for candidate in self.candidates.iter().rev() {
             later.add(&candidate.after);
-            let discarded = discarded(&later, names);
+            let mut discarded = discarded(&later, names);
+            discarded.commits += candidate.upkeep;
+            discarded.maintenance += candidate.upkeep;
             let own = Aftermath {
                 commits: 1,
+                upkeep: 0,
                 tables: candidate.damage.rows.iter().map(|(file, touched)| (*file, touched.counts)).collect(),
                 others: Counts::default(),
             };
             later.add(&own);
-            if let Some(mut suspect) = self.suspect(candidate, &later.tables, names) {
+            if let Some(mut suspect) = self.suspect(&candidate.settled(names), &later.tables, names) {
                 suspect.discarded = discarded;
                 found.push(suspect);
             }
@@ -98,11 +102,6 @@ impl Search {
         if judged.score < LEAST_SCORE {
             return None;
         }
-        // A commit between its first record and its own: the target has to keep it.
-        let between = candidate.kept.filter(|kept| kept.start > committed.first);
-        let target = between.map_or(committed.first, |kept| kept.end);
-        let held = committed.locks.iter().filter(|lock| lock.at < target);
-        let locked = names.locked(held.map(|lock| (lock.database, lock.relation)));
         let last_kept =
             candidate.kept.and_then(|kept| Some(LastKept { xid: kept.xid, time: kept.time.utc()?, lsn: kept.end }));
         Some(Suspect {
@@ -117,8 +116,9 @@ impl Search {
             relations: relations(candidate, names, &around),
             score: judged.score,
             reasons: judged.reasons,
-            target: ExactTarget::before(target, committed.timeline),
-            locked_until_promotion: locked,
+            target: ExactTarget::before(candidate.target, committed.timeline),
+            locked_until_promotion: names.locked(candidate.locked.until_promotion.iter().copied()),
+            locked_by_prepared: names.locked(candidate.locked.prepared.iter().copied()),
             last_kept,
             discarded: Discarded::default(),
             subtransactions: committed.subtransactions.clone(),
@@ -200,8 +200,12 @@ impl Search {
 /// What was committed later, by the tables' names.
 pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
     let mut by_table: BTreeMap<String, Counts> = BTreeMap::new();
-    for (file, counts) in later.tables.iter().filter(|(file, _)| names.kind(**file) == RelationKind::Table) {
-        by_table.entry(names.show(*file)).or_default().add(*counts);
+    let is_table = |(file, _): &(&RelationFile, &Counts)| names.kind(**file) == RelationKind::Table;
+    let tables: Vec<(&RelationFile, &Counts)> = later.tables.iter().filter(is_table).collect();
+    let databases: BTreeSet<u32> = tables.iter().map(|(file, _)| file.database).collect();
+    for (file, counts) in tables {
+        let name = names.beside(names.show(*file), file.database, &databases);
+        by_table.entry(name).or_default().add(*counts);
     }
     if by_table.len() > MOST_NAMED {
         let mut rows: Vec<u64> = by_table.values().map(|counts| counts.rows()).collect();
@@ -216,7 +220,7 @@ pub(super) fn discarded(later: &Aftermath, names: &Names) -> Discarded {
             stays
         });
     }
-    Discarded { commits: later.commits, by_table }
+    Discarded { commits: later.commits, maintenance: later.upkeep, by_table }
 }
 
 /// What of it is counted and not listed, in words.

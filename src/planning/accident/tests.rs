@@ -39,10 +39,15 @@ fn commit(xid: u32, seconds: i64) -> Committed {
         timeline: TimelineId(3),
         database: 16384,
         was_prepared: false,
+        does_other: false,
+        cuts: false,
+        locks_rows: 0,
         touched: Vec::new(),
         created: Vec::new(),
         removed: Vec::new(),
         truncated: Vec::new(),
+        gone: None,
+        mapped: Vec::new(),
         redefined: Vec::new(),
         locks: Vec::new(),
         dropped_databases: Vec::new(),
@@ -234,6 +239,29 @@ fn remembered() -> CatalogMemory {
     memory.merge([(key(16400), relation(16400, "orders", 400))], noon() - TimeDelta::days(2));
     memory.merge([(key(16600), relation(16500, "customers", 1000))], noon() - TimeDelta::days(1));
     memory
+}
+
+#[test]
+fn catalogs_that_moved_are_known_by_their_map() {
+    let mut moved = commit(700, -60)
+        .files(&[18_010, 18_011], &[PG_TYPE.number, 2703])
+        .pages(file(18_010), 9)
+        .pages(file(18_011), 2);
+    moved.mapped = vec![(1259, file(18_000)), (1247, file(18_010))];
+    let dropped = commit(701, 0)
+        .rows(file(18_000), ChangeKind::Delete, 2)
+        .rows(file(18_010), ChangeKind::Delete, 2)
+        .files(&[], &[17_500]);
+    let answer = answer_with(Names::default(), &[moved, dropped.clone()]);
+    assert_eq!(proposed(&answer), Some(701), "{answer:#?}");
+    let [relation] = answer.suspects[0].relations.as_slice() else { panic!("catalogs are among them: {answer:#?}") };
+    assert!(relation.dropped && relation.filenode == 17_500, "{answer:#?}");
+    // Where the commit says itself what it dropped, rows are not looked at.
+    let said = |relations: Vec<(u32, u32)>, tables| {
+        let gone = Some(Gone { relations, tables, rewrites: false });
+        proposed(&answer_with(Names::default(), &[Committed { gone, ..dropped.clone() }]))
+    };
+    assert_eq!((said(vec![(16384, 17_500)], 1), said(vec![(16384, 17_500)], 0)), (Some(701), None));
 }
 
 #[test]

@@ -2,14 +2,15 @@
 
 use crate::domain::lsn::Lsn;
 use crate::planning::accident::answer::{Discarded, LastKept};
+use crate::planning::accident::candidate::Aftermath;
+use crate::planning::accident::committed::{Committed, Notice};
+use crate::planning::accident::held::{Holders, Locked};
 use crate::planning::accident::names::Names;
-use crate::planning::accident::search::{Aftermath, Coverage, Search, Window};
+use crate::planning::accident::search::{Coverage, Search, Window};
 use crate::planning::accident::suspects::{discarded, unlisted};
-use crate::planning::accident::transactions::{Committed, Notice};
 use crate::planning::target::RecoveryTarget;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// Locks of one transaction.
 const MOST_LOCKED: usize = 1_000;
@@ -64,10 +65,13 @@ pub struct ThrownAway {
     pub discarded: Discarded,
     /// Of them, those that may have begun before reading did: their rows are counted in part only.
     pub in_part: u64,
-    /// Relations on which a transaction that is thrown away still holds its exclusive lock where recovery stops, until
-    /// promotion: a query on them waits.
+    /// Relations on which a transaction that is open where recovery stops holds its exclusive lock until promotion: a query on
+    /// them waits.
     #[serde(default)]
     pub locked: Vec<String>,
+    /// Those on which one that is prepared there does, beyond promotion.
+    #[serde(default)]
+    pub locked_by_prepared: Vec<String>,
     /// What was not read or is not sure, in words.
     pub notes: Vec<String>,
 }
@@ -80,7 +84,8 @@ pub struct Divide {
     after: Aftermath,
     /// Where recovery stops, once that is known.
     stop: Option<Lsn>,
-    locked: BTreeSet<(u32, u32)>,
+    locked: Locked,
+    holders: Holders,
     found: ThrownAway,
     /// Follows relations to the files that they had before.
     moves: Search,
@@ -97,7 +102,8 @@ impl Divide {
             is_behind: false,
             after: Aftermath::default(),
             stop: None,
-            locked: BTreeSet::new(),
+            locked: Locked::default(),
+            holders: Holders::default(),
             found: ThrownAway::default(),
             moves: Search::new(window, names),
         }
@@ -106,6 +112,7 @@ impl Divide {
     /// Takes what a stream of records gives.
     pub fn notice(&mut self, notice: &Notice<'_>) {
         self.moves.notice(notice);
+        self.holders.notice(notice);
         if let Notice::Committed(committed) = notice {
             self.committed(committed);
         }
@@ -138,30 +145,54 @@ impl Divide {
         self.found.last = Some(one);
     }
 
-    /// What it has locked by then is locked at the pause as well.
+    /// What is locked by then is locked at the pause as well.
     fn add_locked(&mut self, committed: &Committed) {
         let kept = self.found.last_kept.as_ref().map(|kept| kept.lsn);
-        let stop = *self.stop.get_or_insert(match self.boundary {
-            Boundary::Before(lsn) => lsn,
-            Boundary::Behind(lsn) => Lsn(lsn.0.saturating_add(1)),
-            // Where nobody committed while it was open, recovery stops before its first record.
-            _ if kept.is_none_or(|kept| kept <= committed.first) => committed.first,
-            _ => committed.start,
-        });
-        let held = committed.locks.iter().filter(|lock| lock.at < stop).take(MOST_LOCKED);
-        self.locked.extend(held.map(|lock| (lock.database, lock.relation)));
+        let stop = match self.stop {
+            Some(stop) => stop,
+            None => {
+                let stop = self.known_stop().unwrap_or(match kept {
+                    Some(kept) if kept > committed.first => committed.start,
+                    // Where nobody committed while it was open, recovery stops before its first record.
+                    _ => committed.first,
+                });
+                self.locked = self.holders.at(stop);
+                *self.stop.insert(stop)
+            }
+        };
+        self.locked.add(&committed.locks, stop, MOST_LOCKED);
+    }
+
+    /// Where recovery stops, as far as the boundary says it.
+    fn known_stop(&self) -> Option<Lsn> {
+        match self.boundary {
+            Boundary::Before(lsn) => Some(lsn),
+            Boundary::Behind(lsn) => Some(Lsn(lsn.0.saturating_add(1))),
+            Boundary::Time { .. } | Boundary::Transaction { .. } => None,
+        }
     }
 
     /// What was found.
     #[must_use]
-    pub fn finish(self, coverage: Coverage) -> ThrownAway {
+    pub fn finish(mut self, coverage: Coverage) -> ThrownAway {
         let names = self.moves.all_names();
         let discarded = discarded(&self.after, &names);
-        let locked = names.locked(self.locked);
+        // Nothing was committed behind it, and transactions may be open all the same.
+        if let (None, Some(stop)) = (self.stop, self.known_stop()) {
+            (self.locked, self.stop) = (self.holders.at(stop), Some(stop));
+        }
+        self.locked.shorten(MOST_LOCKED);
+        let locked = names.locked(self.locked.until_promotion);
+        let locked_by_prepared = names.locked(self.locked.prepared);
+        let is_unsure = self.stop.is_some_and(|stop| !self.holders.knows(stop));
         let mut notes = coverage.notes;
         let never = matches!(self.boundary, Boundary::Transaction { .. }) && !self.is_behind;
         notes.extend(unlisted(&self.after));
         notes.extend(never.then(|| "the transaction's commit is not in the WAL that was read".to_owned()));
-        ThrownAway { discarded, locked, notes, ..self.found }
+        notes.extend(is_unsure.then(|| {
+            "which tables are locked there is not sure: no list of running transactions lies in the WAL that was read before"
+                .to_owned()
+        }));
+        ThrownAway { discarded, locked, locked_by_prepared, notes, ..self.found }
     }
 }

@@ -1,12 +1,14 @@
 //! Records put together to committed transactions.
 
 use crate::domain::lsn::Lsn;
-use crate::domain::wal::TimelineId;
 use crate::domain::wal_reader::{
-    Change, Content, DatabaseChange, Ended, Parts, PgTime, Record, RelationFile, RestorePoint, Rmgr,
-    RunningTransactions, StorageChange,
+    CatalogCaches, Change, Content, DatabaseChange, Ended, Parts, Record, RelationFile, Rmgr, RunningTransactions,
+    StorageChange,
 };
+use crate::planning::accident::committed::{Committed, HeldLock, Notice};
 use crate::planning::accident::counts::Touched;
+use crate::planning::accident::gone::Gone;
+use crate::planning::accident::maintenance::is_upkeep;
 use std::collections::{HashMap, VecDeque};
 
 /// Open transactions that are kept at once; servers have fewer, but for transactions with very many subtransactions.
@@ -20,26 +22,22 @@ const MOST_LISTED: usize = 10_000;
 /// The same of all open transactions together.
 const MOST_LISTED_BY_ALL: usize = 100_000;
 /// `XLOG_FPI`: pages written as a whole, with no change before.
-const FULL_PAGES: u8 = 0xB0;
+pub(super) const FULL_PAGES: u8 = 0xB0;
+/// `XLOG_HEAP_LOCK`: a row is locked, by an UPDATE of its own transaction too.
+const LOCK: u8 = 0x60;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
-
-/// An exclusive lock that a transaction took: it is held until its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HeldLock {
-    /// The relation's database.
-    pub database: u32,
-    /// Its oid.
-    pub relation: u32,
-    /// The record that says so.
-    pub at: Lsn,
-}
 
 /// A transaction that has not ended.
 #[derive(Debug, Default)]
 struct Open {
     first: Lsn,
     files: Vec<RelationFile>,
+    /// Of [`Committed`].
+    does_other: bool,
+    cuts: bool,
+    /// 0 for none.
+    locks_rows: u32,
     /// Few have any.
     beside: Option<Box<Beside>>,
 }
@@ -50,6 +48,7 @@ struct Beside {
     created: Vec<RelationFile>,
     locks: Vec<HeldLock>,
     truncated: Vec<(u32, u32)>,
+    mapped: Vec<(u32, RelationFile)>,
     dropped_databases: Vec<u32>,
     created_databases: Vec<u32>,
 }
@@ -58,63 +57,8 @@ impl Beside {
     /// How many items it lists, itself counted: of many small ones their own size counts.
     fn listed(&self) -> usize {
         let databases = self.dropped_databases.len() + self.created_databases.len();
-        1 + self.created.len() + self.locks.len() + self.truncated.len() + databases
+        1 + self.created.len() + self.locks.len() + self.truncated.len() + self.mapped.len() + databases
     }
-}
-
-/// A transaction that was committed, its subtransactions included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// Its id.
-    pub xid: u32,
-    /// The subtransactions that were committed with it.
-    pub subtransactions: Vec<u32>,
-    /// When, by the server's clock.
-    pub time: PgTime,
-    /// The start of its first record.
-    pub first: Lsn,
-    /// Whether that is its first record for sure: it didn't run yet where reading began.
-    pub first_is_sure: bool,
-    /// The start of its commit record.
-    pub start: Lsn,
-    /// The end of its commit record.
-    pub end: Lsn,
-    /// The timeline of its commit.
-    pub timeline: TimelineId,
-    /// Its database; 0 where it isn't said.
-    pub database: u32,
-    /// Whether it was prepared before.
-    pub was_prepared: bool,
-    /// What it did to rows, by file, in the order of the first change. Catalogs are among them.
-    pub touched: Vec<(RelationFile, Touched)>,
-    /// Files that it made, in order.
-    pub created: Vec<RelationFile>,
-    /// Files that are removed with its commit, in the order in which that was asked for.
-    pub removed: Vec<RelationFile>,
-    /// Relations that it truncated, as database and oid; known where `wal_level` is `logical`.
-    pub truncated: Vec<(u32, u32)>,
-    /// Relations whose definition it changed, as database and oid.
-    pub redefined: Vec<(u32, u32)>,
-    /// Its exclusive locks.
-    pub locks: Vec<HeldLock>,
-    /// Databases that it dropped.
-    pub dropped_databases: Vec<u32>,
-    /// Databases that it made.
-    pub created_databases: Vec<u32>,
-}
-
-/// What there is to notice.
-#[derive(Debug)]
-pub enum Notice<'a> {
-    /// A transaction was committed.
-    Committed(&'a Committed),
-    /// A restore point.
-    RestorePoint {
-        /// Where.
-        at: Lsn,
-        /// What.
-        point: RestorePoint<'a>,
-    },
 }
 
 /// Puts records together. They come in the order of the WAL.
@@ -149,27 +93,41 @@ impl Transactions {
         // Index records and the like matter for where a transaction begins and for nothing else.
         let matters = record.rmgr <= Rmgr::HEAP;
         if !matters {
-            if record.xid != 0 {
-                self.open(record);
+            if let Some(open) = self.open(record) {
+                open.does_other |= record.rmgr != Rmgr::BTREE;
             }
             self.unknown += u64::from(!record.rmgr.is_known(record.version));
             return;
         }
         let Ok(parts) = record.parts() else {
             self.malformed += 1;
+            self.does_other(record);
             return;
         };
         match Content::read(record, &parts) {
             Content::Change(change) => self.change(record, &change),
             Content::Commit(ended) => self.commit(record, &ended, notice),
-            Content::Abort(ended) => self.abort(&ended),
-            Content::Running(running) => self.running(&running),
+            Content::Abort(ended) => {
+                self.abort(&ended);
+                notice(Notice::Aborted { at: record.lsn, ended });
+            }
+            Content::Running(running) => {
+                self.running(&running);
+                notice(Notice::Running { at: record.lsn, oldest: running.oldest_running });
+            }
             Content::RestorePoint(point) => notice(Notice::RestorePoint { at: record.lsn, point }),
             Content::Unknown => {
                 self.unknown += 1;
-                self.open(record);
+                self.does_other(record);
             }
-            other => self.beside(record, &parts, &other),
+            other => {
+                match other {
+                    Content::Locks(locks) => notice(Notice::Locks { at: record.lsn, locks }),
+                    Content::Prepare(prepared) => notice(Notice::Prepared { at: record.lsn, prepared }),
+                    _ => {}
+                }
+                self.beside(record, &parts, &other);
+            }
         }
     }
 
@@ -262,6 +220,12 @@ impl Transactions {
         Some(self.touched.entry(key).or_default())
     }
 
+    fn does_other(&mut self, record: &Record<'_>) {
+        if let Some(open) = self.open(record) {
+            open.does_other = true;
+        }
+    }
+
     /// What a transaction does beside changing rows.
     fn beside(&mut self, record: &Record<'_>, parts: &Parts<'_>, content: &Content<'_>) {
         if record.rmgr == Rmgr::XLOG && record.info & 0xF0 == FULL_PAGES && record.xid != 0 {
@@ -274,6 +238,15 @@ impl Transactions {
         }
         let (at, listed) = (record.lsn, self.listed);
         let Some(open) = self.open(record) else { return };
+        match parts.first_block {
+            Some(block) if record.rmgr == Rmgr::HEAP && record.info & 0x70 == LOCK => {
+                let file = block.relation;
+                open.does_other |= file.database == 0 || ![0, file.number].contains(&open.locks_rows);
+                open.locks_rows = file.number;
+            }
+            _ => open.does_other |= !is_upkeep(record, content),
+        }
+        open.cuts |= matches!(content, Content::Storage(StorageChange::Cut { .. }));
         if matches!(content, Content::Other) {
             return;
         }
@@ -288,6 +261,7 @@ impl Transactions {
             Content::Truncate(truncated) => {
                 truncated.relations.iter().for_each(|oid| push(&mut open.truncated, (truncated.database, oid)));
             }
+            Content::RelationMap(map) => map.iter().for_each(|pair| push(&mut open.mapped, pair)),
             Content::Database(DatabaseChange::Dropped { database }) => push(&mut open.dropped_databases, *database),
             Content::Database(DatabaseChange::Created { database }) => push(&mut open.created_databases, *database),
             Content::Locks(locks) => {
@@ -314,10 +288,16 @@ impl Transactions {
             timeline: record.timeline,
             database: ended.database,
             was_prepared: ended.was_prepared,
+            // Of what was not counted anything may have been.
+            does_other: self.uncounted > 0,
+            cuts: false,
+            locks_rows: 0,
             touched: Vec::new(),
             created: Vec::new(),
             removed: ended.removed.iter().take(MOST_LISTED).collect(),
             truncated: Vec::new(),
+            gone: None,
+            mapped: Vec::new(),
             redefined: ended.invalidations.relations().filter(|(_, oid)| *oid != 0).take(MOST_LISTED).collect(),
             locks: Vec::new(),
             dropped_databases: Vec::new(),
@@ -334,6 +314,7 @@ impl Transactions {
             committed.database =
                 committed.touched.iter().map(|(file, _)| file.database).find(|oid| *oid != 0).unwrap_or(0);
         }
+        committed.gone = Gone::of(ended, &committed.created, CatalogCaches::of(record.version));
         notice(Notice::Committed(&committed));
     }
 
@@ -342,6 +323,9 @@ impl Transactions {
     fn take(&mut self, xid: u32, committed: &mut Committed, places: &mut Map<RelationFile, usize>) {
         let Some(mut open) = self.open.remove(&xid) else { return };
         committed.first = committed.first.min(open.first);
+        committed.does_other |= open.does_other;
+        committed.cuts |= open.cuts;
+        committed.locks_rows = committed.locks_rows.max(open.locks_rows);
         for file in open.files.drain(..) {
             let Some(touched) = self.touched.remove(&(xid, file)) else { continue };
             if xid == committed.xid {
@@ -362,6 +346,7 @@ impl Transactions {
             committed.created.append(&mut beside.created);
             committed.locks.append(&mut beside.locks);
             committed.truncated.append(&mut beside.truncated);
+            committed.mapped.append(&mut beside.mapped);
             committed.dropped_databases.append(&mut beside.dropped_databases);
             committed.created_databases.append(&mut beside.created_databases);
         }
@@ -387,7 +372,8 @@ impl Transactions {
     fn put_away(&mut self, mut open: Open) {
         if self.spare.len() < 64 {
             open.files.clear();
-            open.beside = None;
+            (open.beside, open.locks_rows) = (None, 0);
+            (open.does_other, open.cuts) = (false, false);
             self.spare.push(open);
         }
     }
@@ -407,6 +393,6 @@ fn push<T>(list: &mut Vec<T>, item: T) {
 }
 
 /// Whether a transaction id is older: they wrap around (`TransactionIdPrecedes`, `access/transam.c`).
-fn precedes(xid: u32, other: u32) -> bool {
+pub(super) fn precedes(xid: u32, other: u32) -> bool {
     xid.wrapping_sub(other).cast_signed() < 0
 }

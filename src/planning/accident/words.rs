@@ -43,21 +43,41 @@ pub fn discards(discarded: &Discarded, what: &str) -> String {
         String::new()
     };
     let plural = if discarded.commits == 1 { "" } else { "s" };
+    let alone = match discarded.maintenance {
+        0 => String::new(),
+        all if all == discarded.commits => {
+            return format!(
+                "{all} {what}{plural} by ANALYZE or VACUUM alone: nothing is lost, autovacuum does it again"
+            );
+        }
+        some => format!(" ({some} of them by ANALYZE or VACUUM alone)"),
+    };
     match (discarded.commits, words.is_empty()) {
         (0, _) => format!("no {what} in the WAL that was read"),
-        (commits, true) => format!("{commits} {what}{plural}, none of which changed rows of a table"),
-        (commits, false) => format!("{commits} {what}{plural}: {}{more}", words.join(", ")),
+        (commits, true) => format!("{commits} {what}{plural}{alone}, none of which changed rows of a table"),
+        (commits, false) => format!("{commits} {what}{plural}{alone}: {}{more}", words.join(", ")),
     }
 }
 
 /// Which relations a target leaves locked, in words; `None` where it leaves none.
 #[must_use]
 pub fn leaves_locked(thrown: &ThrownAway) -> Option<String> {
-    let named: Vec<&str> = thrown.locked.iter().take(MOST_TABLES).map(String::as_str).collect();
-    let more = thrown.locked.len().saturating_sub(MOST_TABLES);
+    let until = named(&thrown.locked).map(|named| {
+        format!("locked until promotion, even for reading (a discarded transaction is open there): {named}")
+    });
+    let beyond = named(&thrown.locked_by_prepared).map(|named| {
+        format!("locked beyond promotion (a prepared transaction is kept: COMMIT PREPARED or ROLLBACK PREPARED ends it): {named}")
+    });
+    let both: Vec<String> = until.into_iter().chain(beyond).collect();
+    (!both.is_empty()).then(|| both.join("; "))
+}
+
+/// The first of these tables; `None` where there are none.
+fn named(tables: &[String]) -> Option<String> {
+    let more = tables.len().saturating_sub(MOST_TABLES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let words = "locked until promotion, even for reading (a discarded transaction is open there)";
-    (!named.is_empty()).then(|| format!("{words}: {}{more}", named.join(", ")))
+    let first: Vec<&str> = tables.iter().take(MOST_TABLES).map(String::as_str).collect();
+    (!first.is_empty()).then(|| format!("{}{more}", first.join(", ")))
 }
 
 /// What a target throws away, in a line: the span, how many, their rows by table, and what was not read.
@@ -102,6 +122,7 @@ mod tests {
             last: Some(commit(1200, 2)),
             discarded: Discarded {
                 commits: 186,
+                maintenance: 2,
                 by_table: [("orders".to_owned(), Counts { inserted: 184, ..Counts::default() })].into(),
             },
             in_part: 1,
@@ -110,12 +131,15 @@ mod tests {
         };
         assert_eq!(
             throws_away(&thrown),
-            "186 commits: 184 inserts into orders; the first of 2026-11-22 12:10:01.000000+00 (xid 998), the last of \
+            "186 commits (2 of them by ANALYZE or VACUUM alone): 184 inserts into orders; the first of 2026-11-22 12:10:01.000000+00 (xid 998), the last of \
              2026-11-22 12:10:02.000000+00 (xid 1200); 1 of them may have begun before the WAL that was read, and more \
              rows with them; a gap"
         );
-        thrown.discarded.commits = 1;
+        (thrown.discarded.commits, thrown.discarded.maintenance) = (1, 0);
         assert!(throws_away(&thrown).starts_with("1 commit: 184"), "{}", throws_away(&thrown));
+        let one = Discarded { commits: 1, maintenance: 1, ..Discarded::default() };
+        let said = "1 later commit by ANALYZE or VACUUM alone: nothing is lost, autovacuum does it again";
+        assert_eq!(discards(&one, "later commit"), said);
         assert_eq!(throws_away(&ThrownAway::default()), "no commit in the WAL that was read");
     }
 }

@@ -1,5 +1,6 @@
 //! A plan that is being made: the runbook, what the person gave, what came of it.
 
+use crate::engine::accident::Progress;
 use crate::engine::proposal::Proposal;
 use crate::ui::model::Cursor;
 use std::collections::BTreeMap;
@@ -25,6 +26,14 @@ impl Panel {
     }
 }
 
+impl PlanState {
+    /// Whether an accident is searched for, which takes time and may be broken off.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        self.is_asking && self.given.contains_key("accident")
+    }
+}
+
 /// The plan.
 #[derive(Debug, Clone, Default)]
 pub struct PlanState {
@@ -42,6 +51,10 @@ pub struct PlanState {
     pub ticket: u64,
     /// The answer is not there yet.
     pub is_asking: bool,
+    /// How far the search for the accident is, where one is named.
+    pub progress: Option<Progress>,
+    /// That search is being broken off.
+    pub is_leaving: bool,
     /// What came of it.
     pub proposal: Option<Proposal>,
     /// Why there is no plan.

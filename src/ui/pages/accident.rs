@@ -261,9 +261,12 @@ fn rows<'w>(model: &Model, suspect: &Suspect, found: &AccidentFound) -> Vec<(&'w
         ("keeps", keeps(suspect.last_kept.as_ref())),
         ("discards", format!("it and {}{so_far}", discards(&suspect.discarded, "later commit"))),
     ];
-    if !suspect.locked_until_promotion.is_empty() {
-        let tables = suspect.locked_until_promotion.join(", ");
-        rows.push(("locked", format!("{tables}, until promotion: others committed while it was open")));
+    let (until, beyond) = (suspect.locked_until_promotion.join(", "), suspect.locked_by_prepared.join(", "));
+    if !until.is_empty() {
+        rows.push(("locked", format!("{until}, until promotion: a transaction is open there")));
+    }
+    if !beyond.is_empty() {
+        rows.push(("locked", format!("{beyond}, beyond promotion: by a prepared transaction")));
     }
     rows.push(("score", format!("{}, place {} by score", suspect.score, suspect.rank)));
     rows.extend(suspect.reasons.iter().enumerate().map(|(place, reason)| {

@@ -80,6 +80,9 @@ fn text_lines(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'static
         return lines;
     }
     let Some(proposal) = &state.proposal else {
+        if state.is_searching() {
+            return searching(model, paint, width);
+        }
         let text = if state.is_asking { "The machine is being read." } else { "" };
         return widgets::paragraph(paint, Role::Faint, text, width);
     };
@@ -101,6 +104,25 @@ fn text_lines(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'static
     lines.push(Line::default());
     lines.extend(facts(paint, plan, width));
     lines.extend(widgets::pairs(paint, &[("seal", plan.seal.to_string())], width));
+    lines
+}
+
+/// How far the search for the accident is, and how it ends.
+fn searching(model: &Model, paint: Paint<'_>, width: usize) -> Vec<Line<'static>> {
+    let state = &model.plan;
+    let text = "The WAL of that time is read for the accident, and the target is filled in.";
+    let mut lines = widgets::paragraph(paint, Role::Text, text, width);
+    lines.push(Line::default());
+    if let Some(progress) = &state.progress {
+        let bar = widgets::bar(progress.place as u64, progress.of as u64, width.saturating_sub(2).min(60));
+        let text = format!("{} of {} · {}", progress.place, progress.of, progress.segment);
+        lines.extend([paint.line(Role::Accent, &bar), paint.line(Role::Text, &text), Line::default()]);
+    }
+    let word = match state.is_leaving {
+        true => "being broken off",
+        false => "Esc breaks it off: there is no plan then, and nothing is changed",
+    };
+    lines.extend(widgets::paragraph(paint, Role::Faint, word, width));
     lines
 }
 

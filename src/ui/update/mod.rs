@@ -104,7 +104,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         Command::Quit => model.is_over = true,
         Command::Help => go::to(model, Page::Help),
         Command::Palette => model.popup = Some(popup::palette(model)),
-        Command::Back | Command::Leave if accident::leave(model, out) => {}
+        Command::Back | Command::Leave if accident::leave(model, out) || plan::leave(model, out) => {}
         Command::Back | Command::Leave => go::back(model),
         Command::Redraw => out.push(Action::Redraw),
         Command::Suspend => out.push(Action::Suspend),

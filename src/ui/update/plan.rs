@@ -28,11 +28,23 @@ pub(super) fn propose(model: &mut Model, out: &mut Vec<Action>) {
     }
     model.plan.ticket += 1;
     model.plan.is_asking = true;
+    (model.plan.is_leaving, model.plan.progress) = (false, None);
     // What stands there is of another question now: it can't be begun.
     model.plan.proposal = None;
     model.plan.problem = None;
     let (ticket, runbook) = (model.plan.ticket, model.plan.runbook.clone());
     out.push(Action::Propose { ticket, runbook, given: model.plan.given.clone() });
+}
+
+/// Breaks the search for the plan's accident off. Whether there was anything to break off.
+pub(super) fn leave(model: &mut Model, out: &mut Vec<Action>) -> bool {
+    let searches = model.page() == Page::Plan && model.plan.is_searching() && !model.plan.is_leaving;
+    if searches {
+        model.plan.is_leaving = true;
+        out.push(Action::LeavePlan);
+        say(model, "the search is broken off; there is no plan, and nothing was changed");
+    }
+    searches
 }
 
 /// A drill of the set under the cursor.

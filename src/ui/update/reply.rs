@@ -50,11 +50,14 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
             model.runbooks.cursor.clamp(count);
         }
         Reply::Proposal(ticket, found) if ticket == model.plan.ticket => {
-            model.plan.is_asking = false;
+            (model.plan.is_asking, model.plan.is_leaving, model.plan.progress) = (false, false, None);
             (model.plan.proposal, model.plan.problem) = split(found.map(|found| *found));
         }
+        Reply::ProposalProgress(ticket, progress) if ticket == model.plan.ticket && model.plan.is_asking => {
+            model.plan.progress = Some(progress);
+        }
         // Of a question that was put otherwise since.
-        Reply::Proposal(..) => {}
+        Reply::Proposal(..) | Reply::ProposalProgress(..) => {}
         Reply::Begun(found) => begun(model, found, out),
         Reply::Runs(found) => runs(model, found),
         Reply::Run(news) => run::take(model, news, out),

@@ -7,7 +7,7 @@ use crate::domain::run::Run;
 use crate::domain::text::clean;
 use crate::engine::client::{self, RunFolder};
 use crate::engine::output_page::{self, Window};
-use crate::engine::proposal::{self, Proposal};
+use crate::engine::proposal::{self, Proposal, Waiting};
 use crate::engine::rehearsal::{self, Rehearsal};
 use crate::engine::{desk, evidence, ground, inventory_index, look, runbooks as sources};
 use crate::planning::check::{VOCABULARY, lint};
@@ -81,10 +81,11 @@ pub(super) fn propose(
     settings: &Settings,
     runbook: &str,
     given: &BTreeMap<String, String>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<Proposal, String> {
     let runbook = sources::load(runbook, settings.runbook_directory().as_deref()).map_err(words)?;
     let pgbackrest = desk::pgbackrest(settings).map_err(words)?;
-    let mut proposal = proposal::propose(settings, &pgbackrest, &runbook, given).map_err(words)?;
+    let mut proposal = proposal::propose(settings, &pgbackrest, &runbook, given, waiting).map_err(words)?;
     let drills = client::in_the_way(settings, &proposal.plan).map_err(words)?;
     proposal.choice.warnings.extend(drills.into_iter().map(|drill| {
         format!("drill {drill} of the same stanza goes on here and takes disk and repository from this: end it (A on its page)")

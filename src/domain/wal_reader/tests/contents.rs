@@ -126,7 +126,8 @@ fn commit(item: usize, flags: u32) -> Vec<u8> {
     let mut data = words(&[1_000_000, 0, flags, 16384, 1663, 1, 701, 1, 1663, 16384, 16500]);
     if flags & (1 << 8) != 0 {
         data.extend(words(&[1]));
-        data.extend(vec![0; item]);
+        data.extend(words(&[2, 16384, 16500]));
+        data.extend(vec![0; item - 12]);
     }
     data.extend(words(&[1, 0xFE, 16384, 16500, 0]));
     data.extend(words(&[699]));
@@ -148,10 +149,28 @@ fn commits_of_every_version_are_read() {
             assert_eq!(ended.subtransactions.iter().collect::<Vec<_>>(), [701]);
             assert_eq!(ended.removed.iter().map(|file| file.number).collect::<Vec<_>>(), [16500]);
             assert_eq!(ended.dropped_stats, u32::from(stats));
+            assert_eq!(ended.dropped.iter().collect::<Vec<_>>(), vec![(16384, 16500); usize::from(stats)]);
             assert_eq!(ended.invalidations.relations().collect::<Vec<_>>(), [(16384, 16500)]);
             assert_eq!(ended.origin, Some((0x1_0000_3000, PgTime(77))));
             assert_eq!(ended.time.utc().unwrap().to_rfc3339(), "2000-01-01T00:00:01+00:00");
         });
+    }
+}
+
+#[test]
+fn the_map_of_a_database_is_read() {
+    let map = |magic, count: u32| {
+        let mut data = words(&[5, 1663, 512, magic, count, 1259, 16459, 1247, 16500]);
+        data.resize(12 + 512, 0);
+        main_data(&data)
+    };
+    look(WalVersion::V15, (7, 0), &map(0x59_2717, 2), |content, _| {
+        let Content::RelationMap(map) = content.unwrap() else { panic!("no map") };
+        let file = |number| RelationFile { number, ..TABLE };
+        assert_eq!(map.iter().collect::<Vec<_>>(), [(1259, file(16459)), (1247, file(16500))]);
+    });
+    for other in [map(0x59_2718, 2), map(0x59_2717, 65), main_data(&words(&[5, 1663, 512]))] {
+        look(WalVersion::V15, (7, 0), &other, |content, _| assert_eq!(content.unwrap(), Content::Unknown));
     }
 }
 
