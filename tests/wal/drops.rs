@@ -96,3 +96,47 @@ fn a_drop_is_seen_wherever_the_catalogs_lie_and_whoever_knows_it() {
         assert_eq!(accidents(Window { from, to, around: to }, names), [0; 0]);
     }
 }
+
+/// Temporary tables leave no file in the WAL, but rows in the catalogs and names in the commit all the same; an index that is
+/// dropped leaves both. They may neither hide what else a transaction did nor make it look like something else.
+#[test]
+fn a_truncate_is_seen_beside_what_else_is_dropped() {
+    let cluster = Cluster::start(1, "autovacuum = off");
+    let shop = Shop::new(&cluster, "u".to_owned());
+    shop.sql("CREATE INDEX by_total ON orders (total)");
+    let begin = "BEGIN; SELECT pg_current_xact_id();";
+    let accidents = [
+        (
+            "payments",
+            format!(
+                "{begin} CREATE TEMP TABLE passing ON COMMIT DROP AS SELECT * FROM orders; CREATE INDEX ON passing (id); \
+                 TRUNCATE payments; COMMIT;"
+            ),
+        ),
+        (
+            "documents",
+            format!(
+                "CREATE TEMP TABLE mine (id serial PRIMARY KEY, body text); {begin} DROP TABLE mine; TRUNCATE documents; COMMIT;"
+            ),
+        ),
+        ("orders", format!("{begin} DROP INDEX by_total; TRUNCATE orders; COMMIT;")),
+    ];
+    for (table, text) in accidents {
+        let from = shop.now();
+        let xid = shop.strike(&text, false);
+        let to = shop.now();
+        for names in [live_names(&cluster), Names::default()] {
+            let answer = search_directory(&cluster, Window { from, to, around: to }, names);
+            let accidents = answer.suspects.iter().filter(|suspect| suspect.score >= ACCIDENT_SCORE);
+            assert_eq!(accidents.map(|suspect| suspect.xid).collect::<Vec<_>>(), [xid], "{table}: {answer:#?}");
+            let reasons = &answer.suspects[0].reasons;
+            assert!(reasons[0].starts_with("truncates"), "{table}: {reasons:?}");
+        }
+        let answer = search_directory(&cluster, Window { from, to, around: to }, live_names(&cluster));
+        let reasons = &answer.suspects[0].reasons;
+        assert!(
+            reasons.iter().any(|reason| reason.starts_with(&format!("truncates u.{table}"))),
+            "{table}: {reasons:?}"
+        );
+    }
+}

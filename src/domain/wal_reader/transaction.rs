@@ -91,6 +91,8 @@ impl<'a> DroppedRelations<'a> {
 pub struct CatalogCaches {
     /// Of `pg_index` by the index's oid (`INDEXRELID`).
     pub indexes: u8,
+    /// Of `pg_class` by oid (`RELOID`).
+    pub relations: u8,
     /// Of `pg_sequence` by the sequence's oid (`SEQRELID`).
     pub sequences: u8,
     /// Of `pg_type` by oid (`TYPEOID`).
@@ -101,7 +103,7 @@ impl CatalogCaches {
     /// Those of a version, where they are known.
     #[must_use]
     pub fn of(version: WalVersion) -> Option<CatalogCaches> {
-        (version == WalVersion::V15).then_some(CatalogCaches { indexes: 32, sequences: 59, types: 80 })
+        (version == WalVersion::V15).then_some(CatalogCaches { indexes: 32, relations: 55, sequences: 59, types: 80 })
     }
 
     /// The hash by which a cache with one oid as its key knows an entry (`murmurhash32`, `common/hashfn.h`).

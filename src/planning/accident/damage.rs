@@ -4,6 +4,7 @@
 use crate::domain::wal_reader::RelationFile;
 use crate::planning::accident::committed::Committed;
 use crate::planning::accident::counts::{Counts, Touched};
+use crate::planning::accident::gone::Gone;
 use crate::planning::accident::names::{Names, RelationKind};
 
 /// Oids of `pg_class` and the like, and their file numbers as every database begins with: a VACUUM FULL gives them others.
@@ -73,19 +74,33 @@ pub(super) fn of(committed: &Committed, names: &Names) -> Damage {
         add_truncated_by_oid(committed, &mut damage);
         return damage;
     }
-    let (dropped, drops_nothing) = match &committed.gone {
-        Some(gone) => (gone.tables, gone.relations.is_empty() && !gone.rewrites),
-        None => by_catalogs(committed, names),
+    let (dropped, emptied): (u64, &[RelationFile]) = match &committed.gone {
+        Some(gone) => (by_commit(gone, committed, names), if gone.rewrites { &[] } else { &gone.replaced }),
+        None => match by_catalogs(committed, names) {
+            (dropped, true) => (dropped, &committed.created),
+            (dropped, false) => (dropped, &[]),
+        },
     };
     damage.dropped_tables = dropped.min(committed.removed.len() as u64);
     if damage.dropped_tables > 0 {
         damage.dropped_files = committed.removed.clone();
-    } else if drops_nothing && !committed.created.is_empty() {
-        damage.truncated = truncated(committed, names);
+    } else {
+        damage.truncated = truncated(committed, emptied, names);
     }
     add_truncated_by_oid(committed, &mut damage);
     damage.rewritten = damage.dropped_tables == 0 && damage.truncated.is_empty();
     damage
+}
+
+/// How many tables were dropped, by the commit's record. Each of them has a file that goes with it, which a temporary one has
+/// not: neither the former file of a relation that got another one is its, nor that of a table that is known and still there.
+fn by_commit(gone: &Gone, committed: &Committed, names: &Names) -> u64 {
+    let may_be_its = |file: &&RelationFile| {
+        names.file(**file).is_none_or(|known| gone.relations.contains(&(file.database, known.oid)))
+    };
+    let files = committed.removed.iter().filter(may_be_its).count();
+    let others = committed.removed.len().saturating_sub(gone.replaced.len());
+    gone.tables.min(files.min(others) as u64)
 }
 
 /// How many tables were dropped, and whether no relation was, by the rows of the catalogs, where the commit's record itself
@@ -125,10 +140,10 @@ fn content(committed: &Committed, file: RelationFile) -> u64 {
 
 /// A TRUNCATE makes an empty file for the table and removes the old one, in the same order for all; indexes get theirs
 /// with a first page in it. A REINDEX makes and removes files too, none of them empty.
-fn truncated(committed: &Committed, names: &Names) -> Vec<Emptied> {
-    let pairs = committed.created.len() == committed.removed.len();
+fn truncated(committed: &Committed, made: &[RelationFile], names: &Names) -> Vec<Emptied> {
+    let pairs = made.len() == committed.removed.len();
     let mut found = Vec::new();
-    for (position, file) in committed.created.iter().enumerate() {
+    for (position, file) in made.iter().enumerate() {
         let touched = committed.touched.iter().find(|(other, _)| other == file).map(|(_, touched)| touched);
         let (rows, pages) = touched.map_or((0, 0), |touched| (touched.counts.inserted, touched.pages));
         let kind = names.file(*file).map(|relation| relation.kind);

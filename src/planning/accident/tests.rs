@@ -258,7 +258,7 @@ fn catalogs_that_moved_are_known_by_their_map() {
     assert!(relation.dropped && relation.filenode == 17_500, "{answer:#?}");
     // Where the commit says itself what it dropped, rows are not looked at.
     let said = |relations: Vec<(u32, u32)>, tables| {
-        let gone = Some(Gone { relations, tables, rewrites: false });
+        let gone = Some(Gone { relations, tables, ..Gone::default() });
         proposed(&answer_with(Names::default(), &[Committed { gone, ..dropped.clone() }]))
     };
     assert_eq!((said(vec![(16384, 17_500)], 1), said(vec![(16384, 17_500)], 0)), (Some(701), None));
