@@ -25,6 +25,7 @@ pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
 pub use error::{Attempt, CopyError, WalSourceError};
 pub use line::Line;
 pub use name::{Compression, Sha1Sum};
+pub(crate) use piece::read_shared;
 pub use piece::{Content, Piece};
 pub use prefetch::Prefetch;
 pub use unpack::UnpackError;
@@ -89,22 +90,6 @@ impl std::fmt::Display for Origin {
             Origin::Cache => out.write_str("the cache"),
         }
     }
-}
-
-/// A whole segment.
-#[derive(Debug)]
-pub struct Fetched {
-    /// Which.
-    pub segment: WalSegment,
-    /// Its content, as PostgreSQL wrote it.
-    pub bytes: Vec<u8>,
-    /// The header of its first page.
-    pub page: FirstPage,
-    /// Where it came from. A segment from a directory may still be written to: what is behind the last record is zeros
-    /// or older WAL.
-    pub origin: Origin,
-    /// Copies that were tried before and were no use: worth telling, the archive is damaged there.
-    pub passed_over: Vec<Attempt>,
 }
 
 impl Cluster {
@@ -242,15 +227,9 @@ impl WalSource {
         Ok(Way::along(road, from, &there))
     }
 
-    /// Many segments, two to four fetched at once, handed out in order.
+    /// Many segments, or the last pieces of some, two to four fetched at once, handed out in order.
     #[must_use]
-    pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch<Fetched> {
-        Prefetch::start(self.clone(), segments.into_iter().map(|segment| (segment, false)).collect(), at_once)
-    }
-
-    /// As [`WalSource::fetch_all`] in little memory, the last pieces of some among them.
-    #[must_use]
-    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch<Piece> {
+    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch {
         Prefetch::start(self.clone(), pieces, at_once)
     }
 
