@@ -21,7 +21,7 @@ mod unpack;
 mod way;
 
 pub use cache::Cache;
-pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
+pub use catalog::{ArchivedFile, BackupNote, Catalog, Listings, NotListed};
 pub use error::{Attempt, CopyError, WalSourceError};
 pub use line::Line;
 pub use name::{Compression, Sha1Sum};
@@ -126,8 +126,21 @@ impl WalSource {
         cluster: Cluster,
         directories: &[PathBuf],
     ) -> Result<WalSource, WalSourceError> {
-        let pgbackrest = pgbackrest.clone().for_stanza(&stanza.name).with_limits(TIME_LIMIT, STORED_LIMIT_BYTES);
-        let catalog = Catalog::list(&pgbackrest, stanza, &cluster);
+        WalSource::open_listed(Listings::begin(pgbackrest, &stanza.name, None), stanza, cluster, directories)
+    }
+
+    /// The same, where it was begun to list the stanza's repositories before it was known of which cluster they are.
+    ///
+    /// # Errors
+    /// As [`WalSource::open`].
+    pub fn open_listed(
+        listings: Listings,
+        stanza: &Stanza,
+        cluster: Cluster,
+        directories: &[PathBuf],
+    ) -> Result<WalSource, WalSourceError> {
+        let pgbackrest = listings.pgbackrest().clone();
+        let catalog = Catalog::of_listings(listings, stanza, &cluster);
         let list = |path: &PathBuf| match WalDirectory::list(path) {
             Ok(directory) => Some(directory),
             Err(error) => {
