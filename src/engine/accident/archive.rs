@@ -87,10 +87,10 @@ impl ArchiveSource {
 
     fn fetch_listed(&mut self, segment: WalSegment) -> Result<Piece, WalSourceError> {
         if let Some((order, prefetch)) = &mut self.ahead
-            && order.front() == Some(&segment)
+            && let Some(place) = order.iter().position(|ahead| *ahead == segment)
         {
-            order.pop_front();
-            if let Some(fetched) = prefetch.next() {
+            order.drain(..=place);
+            if let Some(fetched) = prefetch.nth(place) {
                 return fetched;
             }
         }
@@ -138,6 +138,8 @@ impl SegmentSource for ArchiveSource {
     }
 
     fn expect(&mut self, segments: &[WalSegment]) {
+        // What is still fetched and was not asked for may be among these, and is then in the cache.
+        self.expect_nothing();
         let wanted = segments.iter().map(|segment| (*segment, self.line.partial.contains(segment))).collect();
         self.ahead = Some((segments.iter().copied().collect(), self.wal.open_all(wanted, AT_ONCE)));
     }
