@@ -86,14 +86,26 @@ impl std::fmt::Display for PathProblem {
 /// # Errors
 /// [`LookError`]. A repository that can't be read is not an error as long as another one answers; its status tells.
 pub fn inventory(pgbackrest: &Pgbackrest, stanza: Option<&str>) -> Result<Inventory, LookError> {
-    let version = pgbackrest.version()?;
+    // Both questions at once: each takes as long as pgbackrest takes to start. What is no pgbackrest, or too old, is told
+    // before whatever came of the second.
+    std::thread::scope(|scope| {
+        let version = scope.spawn(|| pgbackrest.version());
+        let found = configured_inventory(pgbackrest, stanza);
+        let version = version.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let mut found = found?;
+        found.pgbackrest = version.to_string();
+        Ok(found)
+    })
+}
+
+fn configured_inventory(pgbackrest: &Pgbackrest, stanza: Option<&str>) -> Result<Inventory, LookError> {
     let (config, not_configured) = match pgbackrest.configuration() {
         Ok(config) => (config, None),
         // Some builds of pgBackRest have other default files: its own answer decides.
         Err(error @ ConfigError::NotConfigured { .. }) => (pgbackrest.variables_only(), Some(error)),
         Err(error) => return Err(error.into()),
     };
-    let look = Look { pgbackrest, config: &config, version: version.to_string() };
+    let look = Look { pgbackrest, config: &config };
     let mut inventory = match stanza {
         Some(stanza) => look.one(stanza)?,
         None => look.all()?,
@@ -118,7 +130,7 @@ pub fn set_detail(
 ) -> Result<BackupSet, LookError> {
     let name = label.to_string();
     let query = Query::Info { stanza: Some(stanza), set: Some(&name), repository: Some(repository.0) };
-    let inventory = ask(pgbackrest, &query, String::new())?;
+    let inventory = ask(pgbackrest, &query)?;
     let part = inventory.stanza(&clean(stanza)).and_then(|found| found.repository(repository));
     let set = part.and_then(|part| part.set(label)).filter(|set| set.detail().is_some());
     set.cloned().ok_or_else(|| {
@@ -132,12 +144,11 @@ pub fn set_detail(
 struct Look<'a> {
     pgbackrest: &'a Pgbackrest,
     config: &'a BackrestConfig,
-    version: String,
 }
 
 impl Look<'_> {
     fn ask(&self, stanza: Option<&str>) -> Result<Inventory, LookError> {
-        ask(self.pgbackrest, &Query::Info { stanza, set: None, repository: None }, self.version.clone())
+        ask(self.pgbackrest, &Query::Info { stanza, set: None, repository: None })
     }
 
     fn all(&self) -> Result<Inventory, LookError> {
@@ -236,11 +247,12 @@ impl Look<'_> {
     }
 }
 
-fn ask(pgbackrest: &Pgbackrest, query: &Query<'_>, version: String) -> Result<Inventory, LookError> {
+/// The version is the caller's to add.
+fn ask(pgbackrest: &Pgbackrest, query: &Query<'_>) -> Result<Inventory, LookError> {
     let bytes = pgbackrest.answer(query)?;
     let document =
         info::decode(&bytes).map_err(|error| LookError::NotUnderstood(pgbackrest.redact(&error.to_string())))?;
-    Ok(Inventory::from_info(document, clock::now().to_utc(), &version))
+    Ok(Inventory::from_info(document, clock::now().to_utc(), ""))
 }
 
 fn is_absent(code: StatusCode) -> bool {

@@ -4,14 +4,18 @@ use crate::lab::{self, Lab};
 use lifeboat::domain::inventory::RepositoryKey;
 use lifeboat::domain::lsn::Lsn;
 use lifeboat::domain::wal::{SegmentSize, TimelineId, WalSegment};
+use lifeboat::engine::accident::{ArchiveSource, SegmentSource as _};
 use lifeboat::engine::look;
 use lifeboat::engine::pgbackrest::Pgbackrest;
 use lifeboat::engine::safety;
 use lifeboat::engine::wal_source::{
-    Cache, Cluster, CopyError, Fetched, Origin, Sha1Sum, UnpackError, WalSource, WalSourceError, saved_in,
+    Cache, Cluster, CopyError, Origin, Piece, Sha1Sum, UnpackError, WalSource, WalSourceError, saved_in,
 };
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn pgbackrest(lab: &Lab, config: &Path) -> Pgbackrest {
@@ -54,16 +58,26 @@ fn replace(repository: &Path, segment: WalSegment, content: &[u8]) {
     fs::write(folder(repository, segment).join(format!("{segment}-{}", Sha1Sum::of(content))), content).unwrap();
 }
 
+/// What a segment's copy is read to.
+fn bytes(piece: Piece) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    piece.content.read(&mut |part| {
+        bytes.extend_from_slice(part);
+        ControlFlow::Continue(())
+    })?;
+    Ok(bytes)
+}
+
 fn only_attempt(source: &WalSource, segment: WalSegment) -> (CopyError, String) {
-    let error = source.fetch(segment).unwrap_err();
+    let error = source.open_piece(segment, false).unwrap_err();
     let said = error.to_string();
     let WalSourceError::Unusable { mut tried, .. } = error else { panic!("{said}") };
     assert_eq!(tried.len(), 1, "{said}");
     (tried.remove(0).error, said)
 }
 
-fn origin(fetched: Fetched) -> Origin {
-    fetched.origin
+fn origin(piece: Piece) -> Origin {
+    piece.origin
 }
 
 #[test]
@@ -87,20 +101,20 @@ fn segments_of_every_compression_come_from_both_repositories() {
                 .unwrap()
                 .ends_with(&format!("-{}{extension}", whole.catalog().copies(*segment).unwrap()[0].sha1))
         );
-        let fetched = whole.fetch(*segment).unwrap();
-        assert!(fetched.bytes == *written, "{segment}");
+        let fetched = whole.open_piece(*segment, false).unwrap();
         assert_eq!(fetched.origin, Origin::Repository(RepositoryKey(1)));
         assert!(fetched.passed_over.is_empty());
+        assert!(bytes(fetched).unwrap() == *written, "{segment}");
         // the encrypted one has the same
         fs::remove_file(path).unwrap();
-        let other = whole.fetch(*segment).unwrap();
-        assert!(other.bytes == *written, "{segment}");
+        let other = whole.open_piece(*segment, false).unwrap();
         assert_eq!(other.origin, Origin::Repository(RepositoryKey(2)));
         assert!(
             other.passed_over[0].to_string().contains("repo1: it is not there any more"),
             "{:?}",
             other.passed_over
         );
+        assert!(bytes(other).unwrap() == *written, "{segment}");
         assert!(file(&second, *segment).exists());
     }
     assert_eq!(whole.segment_size().unwrap(), SegmentSize::DEFAULT);
@@ -119,7 +133,7 @@ fn a_broken_copy_is_passed_over_and_a_hole_is_named() {
     let bytes = fs::read(&cut).unwrap();
     fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     let from = source(&lab, &[]);
-    let fetched = from.fetch(segments[1]).unwrap();
+    let fetched = from.open_piece(segments[1], false).unwrap();
     assert!(matches!(fetched.passed_over[0].error, CopyError::Unpack(UnpackError::CutOff { .. })));
     assert!(fetched.passed_over[0].to_string().contains("repo1: it is cut off"), "{:?}", fetched.passed_over);
     assert_eq!(origin(fetched), Origin::Repository(RepositoryKey(2)));
@@ -131,7 +145,7 @@ fn a_broken_copy_is_passed_over_and_a_hole_is_named() {
     // and in repo1
     fs::remove_file(cut).unwrap();
     let holed = from.look_again().unwrap();
-    let said = holed.fetch(segments[1]).unwrap_err().to_string();
+    let said = holed.open_piece(segments[1], false).unwrap_err().to_string();
     assert!(said.starts_with(&format!("{} is missing", segments[1])), "{said}");
     assert!(said.contains(&format!("before it with {} and goes on with {}", segments[0], segments[2])), "{said}");
     let size = SegmentSize::DEFAULT;
@@ -139,7 +153,10 @@ fn a_broken_copy_is_passed_over_and_a_hole_is_named() {
     assert_eq!((way.segments, way.gap.unwrap().missing), (vec![segments[0]], segments[1]));
     // in one only: no hole
     fs::remove_file(file(&first, segments[2])).unwrap();
-    assert_eq!(origin(from.look_again().unwrap().fetch(segments[2]).unwrap()), Origin::Repository(RepositoryKey(2)));
+    assert_eq!(
+        origin(from.look_again().unwrap().open_piece(segments[2], false).unwrap()),
+        Origin::Repository(RepositoryKey(2))
+    );
 }
 
 #[test]
@@ -159,7 +176,10 @@ fn a_wrong_passphrase_is_told_and_never_shown() {
     // in the stanza's own section: `[global]` alone would not do
     let (own, rest): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("repo2-"));
     fs::write(&config, rest.join("\n").replace("[main]", &format!("[main]\n{}", own.join("\n")))).unwrap();
-    assert_eq!(origin(source_by(&lab, &config, &[]).fetch(segment).unwrap()), Origin::Repository(RepositoryKey(2)));
+    assert_eq!(
+        origin(source_by(&lab, &config, &[]).open_piece(segment, false).unwrap()),
+        Origin::Repository(RepositoryKey(2))
+    );
     // without any
     let nothing: String =
         text.lines().filter(|line| !line.contains("cipher")).map(|line| format!("{line}\n")).collect();
@@ -175,7 +195,7 @@ fn what_is_not_the_segment_of_its_name_is_refused() {
     let (first, second) = (lab.layout.first_repository(), lab.layout.second_repository());
     let plain: Vec<Vec<u8>> = {
         let whole = source(&lab, &[]);
-        segments.iter().map(|segment| whole.fetch(*segment).unwrap().bytes).collect()
+        segments.iter().map(|segment| bytes(whole.open_piece(*segment, false).unwrap()).unwrap()).collect()
     };
     for segment in &segments {
         fs::remove_file(file(&second, *segment)).unwrap();
@@ -214,7 +234,7 @@ fn what_is_not_the_segment_of_its_name_is_refused() {
     // two contents of one segment in one repository
     let name = format!("{}-{}", segments[4], Sha1Sum::of(b"another"));
     fs::write(folder(&first, segments[4]).join(name), b"another").unwrap();
-    let said = from.look_again().unwrap().fetch(segments[4]).unwrap_err().to_string();
+    let said = from.look_again().unwrap().open_piece(segments[4], false).unwrap_err().to_string();
     assert!(said.contains("two contents") && said.contains("[45]"), "{said}");
 }
 
@@ -225,20 +245,20 @@ fn what_only_a_directory_has_is_read_there() {
     lab.sql("INSERT INTO orders (customer_id, total_cents) VALUES (1, 100)");
     let current = WalSegment::parse(&lab.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")).unwrap();
     let pg_wal = lab.layout.production().join("pg_wal");
-    let missing = source(&lab, &[]).fetch(current).unwrap_err();
+    let missing = source(&lab, &[]).open_piece(current, false).unwrap_err();
     assert!(matches!(missing, WalSourceError::Missing { after: None, .. }), "{missing}");
     let with = source(&lab, std::slice::from_ref(&pg_wal));
-    assert_eq!(origin(with.fetch(current).unwrap()), Origin::Directory(pg_wal.clone()));
-    assert_eq!(origin(with.fetch(archived).unwrap()), Origin::Repository(RepositoryKey(1)));
+    assert_eq!(origin(with.open_piece(current, false).unwrap()), Origin::Directory(pg_wal.clone()));
+    assert_eq!(origin(with.open_piece(archived, false).unwrap()), Origin::Repository(RepositoryKey(1)));
     let way = with.way(TimelineId(1), archived.start(SegmentSize::DEFAULT).unwrap()).unwrap();
     assert_eq!((way.segments.last(), way.gap), (Some(&current), None), "recycled segments are none");
     // what a run has put in safety, with its sum
     let safe = lab.home().join("safety");
     safety::save_wal(&pg_wal, &safe).unwrap();
     let saved = source(&lab, &[saved_in(&safe)]);
-    let bytes = saved.fetch(current).unwrap().bytes;
-    assert!(bytes == fs::read(saved_in(&safe).join(current.to_string())).unwrap());
-    let mut torn = bytes;
+    let saved_bytes = bytes(saved.open_piece(current, false).unwrap()).unwrap();
+    assert!(saved_bytes == fs::read(saved_in(&safe).join(current.to_string())).unwrap());
+    let mut torn = saved_bytes;
     torn[6000] ^= 1;
     fs::write(saved_in(&safe).join(current.to_string()), torn).unwrap();
     let (error, said) = only_attempt(&saved, current);
@@ -282,20 +302,105 @@ fn many_come_in_order_and_are_kept() {
         let mut wanted = way.segments.clone();
         let nobody = WalSegment { log: 7, ..last };
         wanted.insert(2, nobody);
-        let found: Vec<_> = from.fetch_all(wanted.clone(), 3).collect();
-        assert_eq!(found.len(), wanted.len());
-        for (segment, result) in wanted.iter().zip(found) {
-            match result {
-                Ok(fetched) => {
-                    assert_eq!((fetched.segment, fetched.bytes.len()), (*segment, 16 << 20));
-                    assert!(!kept || fetched.origin == Origin::Cache);
-                }
-                Err(error) => assert!(*segment == nobody, "{error}"),
+        let all = || wanted.iter().map(|segment| (*segment, false)).collect();
+        let check = |segment: &WalSegment, result: Result<Piece, WalSourceError>| match result {
+            Ok(piece) => {
+                assert!(!kept || piece.origin == Origin::Cache);
+                assert_eq!((piece.segment, piece.page.holds()), (*segment, *segment));
+                let bytes = bytes(piece).unwrap();
+                let sum = from.catalog().copies(*segment).unwrap()[0].sha1;
+                assert_eq!((bytes.len(), Sha1Sum::of(&bytes)), (16 << 20, sum));
             }
+            Err(error) => assert!(*segment == nobody, "{error}"),
+        };
+        // One after the other, and all held at once: what is held takes no memory.
+        let mut read = 0;
+        for (segment, result) in wanted.iter().zip(from.open_all(all(), 3)) {
+            check(segment, result);
+            read += 1;
         }
+        let held: Vec<_> = from.open_all(all(), 3).collect();
+        assert_eq!((read, held.len()), (wanted.len(), wanted.len()));
+        wanted.iter().zip(held).for_each(|(segment, result)| check(segment, result));
     }
     // dropped in the middle: the rest is not fetched
-    let mut some = from.fetch_all(way.segments.clone(), 2);
+    let mut some = from.open_all(way.segments.iter().map(|segment| (*segment, false)).collect(), 2);
     assert_eq!(some.next().unwrap().unwrap().segment, way.segments[0]);
     drop(some);
+}
+
+/// Makes the server archive a segment, give its file to a later one, and write that.
+fn recycle(lab: &Lab, segment: WalSegment) {
+    let file = fs::File::open(lab.layout.production().join("pg_wal").join(segment.to_string())).unwrap();
+    let address = || {
+        let mut address = [0; 8];
+        file.read_exact_at(&mut address, 8).unwrap();
+        u64::from_le_bytes(address)
+    };
+    let own = address();
+    assert_eq!(own, segment.start(SegmentSize::DEFAULT).unwrap().0);
+    for _ in 0..40 {
+        sell(lab);
+        lab.sql("CHECKPOINT");
+        if address() != own {
+            return;
+        }
+    }
+    panic!("{segment} is not recycled");
+}
+
+#[test]
+fn a_segment_that_the_server_recycles_is_not_believed() {
+    let lab = lab::running();
+    let pg_wal = lab.layout.production().join("pg_wal");
+    // So much is recycled, and not removed.
+    lab.sql("ALTER SYSTEM SET min_wal_size = '128MB'");
+    lab.sql("SELECT pg_reload_conf()");
+    let unarchived = || {
+        lab.sql("INSERT INTO orders (customer_id, total_cents) VALUES (1, 100)");
+        let segment = WalSegment::parse(&lab.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")).unwrap();
+        let piece = source(&lab, std::slice::from_ref(&pg_wal)).open_piece(segment, false).unwrap();
+        assert_eq!(piece.origin, Origin::Directory(pg_wal.clone()));
+        (segment, piece)
+    };
+    // Between the look at its header and the reading: nothing is handed out.
+    let (segment, piece) = unarchived();
+    recycle(&lab, segment);
+    let mut parts = 0;
+    let read = piece.content.read(&mut |_| {
+        parts += 1;
+        ControlFlow::Continue(())
+    });
+    let said = read.unwrap_err().to_string();
+    assert!(said.contains("recycled") && parts == 0, "{parts} parts, then: {said}");
+    // While it is read: what was handed out before is its own.
+    let (segment, piece) = unarchived();
+    let written = fs::read(pg_wal.join(segment.to_string())).unwrap();
+    let mut got = Vec::new();
+    let read = piece.content.read(&mut |part| {
+        if got.is_empty() {
+            recycle(&lab, segment);
+        }
+        got.extend_from_slice(part);
+        ControlFlow::Continue(())
+    });
+    let said = read.unwrap_err().to_string();
+    assert!(said.contains("recycled"), "{said}");
+    assert!(!got.is_empty() && got.len() < written.len() && written.starts_with(&got));
+    // A search goes on with the copy that was archived.
+    let (segment, _) = unarchived();
+    let mut search = ArchiveSource::open(source(&lab, std::slice::from_ref(&pg_wal)), None).unwrap();
+    let (mut got, mut first) = (Vec::new(), 0);
+    let read = search.read(segment, &mut |part| {
+        if got.is_empty() {
+            first = part.len();
+            recycle(&lab, segment);
+        }
+        got.extend_from_slice(part);
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    let whole = bytes(source(&lab, &[]).open_piece(segment, false).unwrap()).unwrap();
+    // The server has written into the first part since.
+    assert!(first < whole.len() && got[first..] == whole[first..]);
 }

@@ -3,7 +3,7 @@
 
 use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use crate::engine::accident::source::{SegmentSource, SourceError};
-use crate::engine::wal_source::{Line, Piece, Prefetch, WalSource, WalSourceError};
+use crate::engine::wal_source::{Line, Origin, Piece, Prefetch, WalSource, WalSourceError};
 use chrono::{DateTime, Utc};
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -21,7 +21,7 @@ pub struct ArchiveSource {
     line: Line,
     size: SegmentSize,
     /// What is fetched ahead, in this order.
-    ahead: Option<(VecDeque<WalSegment>, Prefetch<Piece>)>,
+    ahead: Option<(VecDeque<WalSegment>, Prefetch)>,
     notes: Vec<String>,
     damaged: usize,
     /// What lay in `pg_wal` alone when it was listed: a server archives it and takes it away while others are read.
@@ -77,16 +77,42 @@ impl ArchiveSource {
         self.wal.open_piece(segment, self.line.partial.contains(&segment))
     }
 
+    /// A segment that the server has recycled while it was read: it does that with what is archived.
+    fn archived_since(&mut self, segment: WalSegment) -> Option<Piece> {
+        self.wal = self.wal.look_again().ok()?;
+        self.fleeting = self.wal.only_in_directories();
+        let piece = self.wal.open_piece(segment, self.line.partial.contains(&segment)).ok()?;
+        (!matches!(piece.origin, Origin::Directory(_))).then_some(piece)
+    }
+
     fn fetch_listed(&mut self, segment: WalSegment) -> Result<Piece, WalSourceError> {
         if let Some((order, prefetch)) = &mut self.ahead
-            && order.front() == Some(&segment)
+            && let Some(place) = order.iter().position(|ahead| *ahead == segment)
         {
-            order.pop_front();
-            if let Some(fetched) = prefetch.next() {
+            order.drain(..=place);
+            if let Some(fetched) = prefetch.nth(place) {
                 return fetched;
             }
         }
         self.wal.open_piece(segment, self.line.partial.contains(&segment))
+    }
+
+    fn expect_nothing(&mut self) {
+        if let Some((_, prefetch)) = self.ahead.take() {
+            prefetch.finish();
+        }
+    }
+}
+
+/// Feeds all but so many bytes from the beginning.
+fn without_first(
+    mut bytes: usize,
+    feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> impl FnMut(&[u8]) -> ControlFlow<()> {
+    move |part| {
+        let known = bytes.min(part.len());
+        bytes -= known;
+        if known < part.len() { feed(&part[known..]) } else { ControlFlow::Continue(()) }
     }
 }
 
@@ -112,6 +138,8 @@ impl SegmentSource for ArchiveSource {
     }
 
     fn expect(&mut self, segments: &[WalSegment]) {
+        // What is still fetched and was not asked for may be among these, and is then in the cache.
+        self.expect_nothing();
         let wanted = segments.iter().map(|segment| (*segment, self.line.partial.contains(segment))).collect();
         self.ahead = Some((segments.iter().copied().collect(), self.wal.open_all(wanted, AT_ONCE)));
     }
@@ -124,7 +152,16 @@ impl SegmentSource for ArchiveSource {
                 self.notes.push(format!("{segment} was read from {}; a copy is no use: {attempt}", fetched.origin));
             }
         }
-        fetched.content.read(feed).map_err(|error| SourceError::Other(format!("{segment} can't be read back: {error}")))
+        let (is_fleeting, mut handed_out) = (matches!(fetched.origin, Origin::Directory(_)), 0);
+        let read = fetched.content.read(&mut |part| {
+            handed_out += part.len();
+            feed(part)
+        });
+        read.or_else(|error| {
+            let rest = if is_fleeting { self.archived_since(segment) } else { None };
+            rest.map_or(Err(error), |rest| rest.content.read(&mut without_first(handed_out, feed)))
+        })
+        .map_err(|error| SourceError::Other(format!("{segment} can't be read back: {error}")))
     }
 
     fn place(&self) -> String {
@@ -147,8 +184,6 @@ impl SegmentSource for ArchiveSource {
 impl Drop for ArchiveSource {
     /// A program that still fetches is not left behind.
     fn drop(&mut self) {
-        if let Some((_, prefetch)) = self.ahead.take() {
-            prefetch.finish();
-        }
+        self.expect_nothing();
     }
 }

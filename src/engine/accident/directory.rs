@@ -3,14 +3,13 @@
 use crate::domain::wal::{SegmentSize, TimelineHistory, TimelineId, WalSegment};
 use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
 use crate::engine::accident::source::{SegmentSource, SourceError};
+use crate::engine::wal_source::read_shared;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-
-/// What is read at a time: a piece that stays in the processor's cache.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// The plain segments of a directory, along its newest timeline.
 #[derive(Debug)]
@@ -19,7 +18,6 @@ pub struct DirectorySource {
     files: BTreeMap<WalSegment, PathBuf>,
     size: SegmentSize,
     system_identifier: u64,
-    piece: Vec<u8>,
 }
 
 impl DirectorySource {
@@ -67,13 +65,7 @@ impl DirectorySource {
             });
         };
         keep_one_way(directory, &mut files, size);
-        Ok(DirectorySource {
-            directory: directory.to_owned(),
-            files,
-            size,
-            system_identifier,
-            piece: vec![0; PIECE_BYTES],
-        })
+        Ok(DirectorySource { directory: directory.to_owned(), files, size, system_identifier })
     }
 }
 
@@ -97,13 +89,23 @@ impl SegmentSource for DirectorySource {
             return Err(SourceError::Other(format!("{segment} is not in {}", self.directory.display())));
         };
         let unreadable = |source| SourceError::Unreadable { path: path.clone(), source };
-        let mut file = File::open(path).map_err(unreadable)?;
-        loop {
-            let length = file.read(&mut self.piece).map_err(unreadable)?;
-            if length == 0 || feed(&self.piece[..length]).is_break() {
-                return Ok(());
-            }
+        let file = File::open(path).map_err(unreadable)?;
+        let bytes = file.metadata().map_err(unreadable)?.len();
+        let mut head = [0; HEADER_BYTES];
+        file.read_exact_at(&mut head, 0).map_err(unreadable)?;
+        let is_own = FirstPage::parse(&head).is_ok_and(|page| {
+            segment.start(self.size) == Some(page.address) && page.system_identifier == self.system_identifier
+        });
+        if !is_own {
+            return Err(SourceError::Other(format!(
+                "{}: the server has recycled it since it was listed",
+                path.display()
+            )));
         }
+        read_shared(&file, &head, bytes, feed).map_err(|error| match error.kind() {
+            ErrorKind::Other => SourceError::Other(format!("{}: {error}", path.display())),
+            _ => unreadable(error),
+        })
     }
 
     fn place(&self) -> String {
@@ -187,5 +189,33 @@ mod tests {
             std::fs::create_dir(directory.join("000000020000000000000007")).unwrap();
         });
         assert_eq!(names, ["000000010000000000000001", "000000020000000000000002", "000000020000000000000003"]);
+    }
+
+    #[test]
+    fn a_segment_that_is_recycled_meanwhile_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let (name, other) = (FILES[3].0, FILES[0].1);
+        let path = directory.path().join(name);
+        let mut whole = FILES[3].1.to_vec();
+        whole.resize(1 << 20, 7);
+        let segment = WalSegment::parse(name).unwrap();
+        for after in [0, 1, 3] {
+            std::fs::write(&path, &whole).unwrap();
+            let mut source = DirectorySource::open(directory.path()).unwrap();
+            let recycle = || File::options().write(true).open(&path).unwrap().write_all_at(other, 0).unwrap();
+            if after == 0 {
+                recycle();
+            }
+            let mut parts = 0;
+            let read = source.read(segment, &mut |_| {
+                parts += 1;
+                if parts == after {
+                    recycle();
+                }
+                ControlFlow::Continue(())
+            });
+            let said = read.unwrap_err().to_string();
+            assert!(said.contains("recycled") && !said.contains("owner") && parts == after, "{parts}: {said}");
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::look::{self, LookError};
 use crate::engine::paths::{self, PathError};
 use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError};
 use crate::engine::pgbackrest_config::BackrestConfig;
-use crate::engine::wal_source::{Cache, Cluster, WalSource, WalSourceError};
+use crate::engine::wal_source::{Cache, Cluster, Listings, WalSource, WalSourceError};
 use crate::planning::accident::{Answer, Committed, Coverage, Names, Reach, Window};
 use crate::settings::{PgbackrestSettings, Settings};
 use std::collections::BTreeMap;
@@ -263,10 +263,16 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
     let pg_wal = |data: &Option<PathBuf>| data.as_deref().map(|data| data.join("pg_wal"));
     let looked = place.pgbackrest().map_err(AccidentError::from).and_then(|pgbackrest| {
         let pgbackrest = pgbackrest.with_cancel(cancel.clone());
+        // Listed meanwhile: that takes as long as to ask whose they are.
+        let listings = named.as_deref().map(|stanza| {
+            let repositories = config.as_ref().map(|config| config.repositories(stanza)).unwrap_or_default();
+            Listings::begin(&pgbackrest, stanza, repositories.first().map(|repository| repository.key))
+        });
         let stanza = chosen(&pgbackrest, named.as_deref())?;
-        Ok((pgbackrest, stanza))
+        let listings = listings.unwrap_or_else(|| Listings::begin(&pgbackrest, &stanza.name, None));
+        Ok((pgbackrest, stanza, listings))
     });
-    let (pgbackrest, stanza) = match looked {
+    let (pgbackrest, stanza, listings) = match looked {
         Ok(found) => found,
         Err(_) if cancel.is_set() => return Err(SourceError::Cancelled.into()),
         // Without any repository pg_wal may still have it.
@@ -293,7 +299,7 @@ fn of_stanza(place: &Place, request: &Request, cancel: &Cancel) -> Result<Opened
             )),
         }
     }
-    let wal = WalSource::open(&pgbackrest, &stanza, cluster, &directories)?;
+    let wal = WalSource::open_listed(listings, &stanza, cluster, &directories)?;
     let wal = match cache(place) {
         Ok(Some(cache)) => wal.with_cache(cache),
         Ok(None) => wal,

@@ -26,7 +26,7 @@ pub trait SegmentSource {
         None
     }
 
-    /// These will be read next, in this order: they may be fetched ahead.
+    /// These will be read next, in this order, or some of them: they may be fetched ahead.
     fn expect(&mut self, _segments: &[WalSegment]) {}
 
     /// Hands a segment's bytes to `feed`, in order, in pieces of any size, until they end or `feed` breaks off.

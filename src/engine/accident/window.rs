@@ -53,6 +53,8 @@ pub(super) fn segments(
     tell: &mut Tell<'_>,
 ) -> Result<Located, SourceError> {
     let put_there: Vec<Option<DateTime<Utc>>> = all.iter().map(|segment| source.put_there(*segment)).collect();
+    let looked_into: Vec<WalSegment> = guesses(&put_there, asked).into_iter().map(|place| all[place]).collect();
+    source.expect(&looked_into);
     let look = |place: usize| {
         let segment = all[place];
         if tell(News::Looking(segment)).is_break() {
@@ -68,6 +70,29 @@ pub(super) fn segments(
     Ok(Located { range: begin.saturating_sub(1)..(end + 1).min(all.len()).max(begin), notes })
 }
 
+/// The places that will be looked into where the files' times are right, in that order: at each end of the span the segment
+/// that holds it, and the one behind.
+fn guesses(put_there: &[Option<DateTime<Utc>>], asked: Window) -> Vec<usize> {
+    let mut places = Vec::new();
+    for guess in [asked.from, asked.to].into_iter().filter_map(|time| guess(put_there, time)) {
+        // Before the very first one lies nothing, so that what is behind it says nothing either.
+        for place in guess..put_there.len().min(guess + if guess == 0 { 1 } else { 2 }) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    places
+}
+
+/// The first segment that was archived after `time`; `None` where no file's time is known.
+fn guess(put_there: &[Option<DateTime<Utc>>], time: DateTime<Utc>) -> Option<usize> {
+    put_there.iter().flatten().next()?;
+    // What is not archived yet is the newest.
+    let place = put_there.partition_point(|put| put.is_some_and(|put| put < time));
+    Some(place.min(put_there.len() - 1))
+}
+
 /// Finds places in a list of segments, looking into as few as it can.
 struct Finder<'a, L> {
     put_there: &'a [Option<DateTime<Utc>>],
@@ -79,7 +104,7 @@ impl<L: FnMut(usize) -> Result<Look, SourceError>> Finder<'_, L> {
     /// How many segments have their first commit at or before `time`.
     fn partition(&mut self, time: DateTime<Utc>) -> Result<usize, SourceError> {
         let (mut low, mut high) = (0, self.put_there.len());
-        let Some(mut place) = self.guess(time) else { return self.bisect(low, high, time) };
+        let Some(mut place) = guess(self.put_there, time) else { return self.bisect(low, high, time) };
         let mut step = 1;
         let begins_before = self.judge(place, high, time, &mut low, &mut high)?;
         // In steps that double, until the guess lies between two that were looked into.
@@ -102,14 +127,6 @@ impl<L: FnMut(usize) -> Result<Look, SourceError>> Finder<'_, L> {
             self.judge(middle, high, time, &mut low, &mut high)?;
         }
         Ok(low)
-    }
-
-    /// The first segment that was archived after `time`; `None` where no file's time is known.
-    fn guess(&self, time: DateTime<Utc>) -> Option<usize> {
-        self.put_there.iter().flatten().next()?;
-        // What is not archived yet is the newest.
-        let place = self.put_there.partition_point(|put| put.is_some_and(|put| put < time));
-        Some(place.min(self.put_there.len() - 1))
     }
 
     /// Whether a segment begins at or before `time`; narrows the bounds. One without a commit says nothing; the next one

@@ -78,7 +78,7 @@ pub(super) struct Reader {
     folder: TempDir,
     /// The places whose segments are in the folder, in the order they came.
     fetched: VecDeque<u64>,
-    ahead: Option<(VecDeque<u64>, Prefetch<Piece>)>,
+    ahead: Option<(VecDeque<u64>, Prefetch)>,
 }
 
 impl Reader {
@@ -189,7 +189,7 @@ impl Reader {
         };
         let path = self.path(place);
         let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        made.and_then(|file| copy(&fetched, file))
+        made.and_then(|file| copy(fetched, file))
             .map_err(|source| failed(path, "writing a fetched segment", source))?;
         self.fetched.push_back(place);
         Ok(())
@@ -282,7 +282,7 @@ impl Pieces for Reader {
 }
 
 /// Writes a segment into a file of its own.
-fn copy(piece: &Piece, mut file: File) -> io::Result<()> {
+fn copy(piece: Piece, mut file: File) -> io::Result<()> {
     let mut written = Ok(());
     piece.content.read(&mut |bytes| {
         written = file.write_all(bytes);

@@ -2,11 +2,12 @@
 
 use crate::domain::inventory::{Repository, RepositoryKey, Stanza};
 use crate::domain::wal::{TimelineId, WalSegment};
-use crate::engine::pgbackrest::{Pgbackrest, RepoEntry, RepoListing};
+use crate::engine::pgbackrest::{Pgbackrest, PgbackrestError, RepoEntry, RepoListing};
 use crate::engine::wal_source::name::{ArchiveName, Compression, Sha1Sum};
-use crate::engine::wal_source::{Cluster, WalSourceError};
+use crate::engine::wal_source::{Cluster, STORED_LIMIT_BYTES, TIME_LIMIT, WalSourceError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// A segment's file in a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,53 @@ pub struct Catalog {
     pub not_listed: Vec<NotListed>,
 }
 
+/// The archives of a stanza, being listed: one question a repository, one after the other. A long listing takes memory
+/// while it is read.
+#[derive(Debug)]
+pub struct Listings {
+    pgbackrest: Pgbackrest,
+    /// Below which path.
+    path: String,
+    /// The repository that is asked already.
+    begun: Option<(u32, JoinHandle<Result<RepoListing, PgbackrestError>>)>,
+}
+
+impl Listings {
+    /// Asks the repository with the key `first` at once, where one is named, and does not wait for the answer; the others are
+    /// asked when theirs is wanted. Dropped, it waits for what it has asked.
+    #[must_use]
+    pub fn begin(pgbackrest: &Pgbackrest, stanza: &str, first: Option<u32>) -> Listings {
+        let pgbackrest = pgbackrest.clone().for_stanza(stanza).with_limits(TIME_LIMIT, STORED_LIMIT_BYTES);
+        let path = format!("archive/{stanza}");
+        let begun = first.map(|key| {
+            let (pgbackrest, path) = (pgbackrest.clone(), path.clone());
+            (key, std::thread::spawn(move || pgbackrest.list(key, &path, true)))
+        });
+        Listings { pgbackrest, path, begun }
+    }
+
+    /// With the stanza's own section of the configuration, and limits for what is large.
+    pub(super) fn pgbackrest(&self) -> &Pgbackrest {
+        &self.pgbackrest
+    }
+
+    fn answer(&mut self, key: u32) -> Result<RepoListing, PgbackrestError> {
+        match self.begun.take_if(|(begun, _)| *begun == key) {
+            Some((_, thread)) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            None => self.pgbackrest.list(key, &self.path, true),
+        }
+    }
+}
+
+impl Drop for Listings {
+    /// No program is left behind.
+    fn drop(&mut self) {
+        if let Some((_, thread)) = self.begun.take() {
+            drop(thread.join());
+        }
+    }
+}
+
 /// An archive in a repository that is, or may be, the cluster's.
 struct Chosen {
     id: Arc<str>,
@@ -96,11 +144,11 @@ impl ArchivedFile {
 }
 
 impl Catalog {
-    /// Lists the archives of a stanza's repositories, one question each.
-    pub(super) fn list(pgbackrest: &Pgbackrest, stanza: &Stanza, cluster: &Cluster) -> Catalog {
+    /// What is of the cluster in the listings of its stanza's repositories.
+    pub(super) fn of_listings(mut listings: Listings, stanza: &Stanza, cluster: &Cluster) -> Catalog {
         let mut catalog = Catalog::default();
         for repository in &stanza.repositories {
-            match pgbackrest.list(repository.key.0, &format!("archive/{}", stanza.name), true) {
+            match listings.answer(repository.key.0) {
                 Ok(listing) => catalog.take(repository, &listing, cluster),
                 Err(error) => {
                     catalog.not_listed.push(NotListed { repository: repository.key, said: error.to_string() });

@@ -8,50 +8,22 @@ use crate::engine::wal_source::cache::Draft;
 use crate::engine::wal_source::directory::WalDirectory;
 use crate::engine::wal_source::name::{Compression, Sha1Sum};
 use crate::engine::wal_source::piece::{Content, Piece};
-use crate::engine::wal_source::{ArchivedFile, Attempt, CopyError, Fetched, Origin, WalSource, WalSourceError, unpack};
+use crate::engine::wal_source::{ArchivedFile, Attempt, CopyError, Origin, WalSource, WalSourceError, unpack};
 use sha1::{Digest as _, Sha1};
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 impl WalSource {
-    /// A whole segment, from the first place that has a sound copy.
+    /// A whole segment, or its last piece (`.partial`: what a timeline that was left had of it), from the first place that has
+    /// a sound copy.
     ///
     /// # Errors
     /// [`WalSourceError::Missing`], [`WalSourceError::Unusable`], [`WalSourceError::Conflict`].
-    pub fn fetch(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        self.in_memory(self.look_for(segment, false)?)
-    }
-
-    /// The `.partial` piece of a segment: what a timeline that was left had of its last one.
-    ///
-    /// # Errors
-    /// As [`WalSource::fetch`].
-    pub fn fetch_partial(&self, segment: WalSegment) -> Result<Fetched, WalSourceError> {
-        self.in_memory(self.look_for(segment, true)?)
-    }
-
-    /// A whole segment, or its last piece, in little memory.
-    ///
-    /// # Errors
-    /// As [`WalSource::fetch`].
     pub fn open_piece(&self, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
         self.look_for(segment, is_partial)
-    }
-
-    fn in_memory(&self, piece: Piece) -> Result<Fetched, WalSourceError> {
-        let Piece { segment, content, page, origin, passed_over } = piece;
-        let mut bytes = Vec::with_capacity(usize::try_from(page.segment_size.bytes()).unwrap_or(0));
-        let read = content.read(&mut |piece| {
-            bytes.extend_from_slice(piece);
-            ControlFlow::Continue(())
-        });
-        read.map_err(|error| {
-            let attempt = Attempt { origin: origin.clone(), error: CopyError::Io(error) };
-            self.not_to_be_had(segment, vec![attempt])
-        })?;
-        Ok(Fetched { segment, bytes, page, origin, passed_over })
     }
 
     fn look_for(&self, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
@@ -110,19 +82,21 @@ impl WalSource {
         let (mut head, mut bytes, mut longest) = (Vec::with_capacity(HEADER_BYTES), 0, unpack::LARGEST_BYTES);
         let mut stored_file = &**stored;
         stored_file.rewind()?;
-        unpack::unpack(stored_file, copy.compression, unpack::LARGEST_BYTES, &mut |piece| {
-            let missing = (HEADER_BYTES - head.len()).min(piece.len());
-            if missing > 0 {
-                head.extend_from_slice(&piece[..missing]);
+        unpack::unpack(stored_file, copy.compression, unpack::LARGEST_BYTES, &mut |block| {
+            if head.is_empty() {
+                head.extend_from_slice(&block[..HEADER_BYTES.min(block.len())]);
                 longest = FirstPage::parse(&head).map_or(longest, |page| page.segment_size.bytes());
             }
-            bytes += piece.len() as u64;
-            sha1.update(piece);
-            if plain.as_mut().is_some_and(|file| file.write_all(piece).is_err()) {
+            bytes += block.len() as u64;
+            sha1.update(block);
+            // What goes on is no segment, and may go on for long.
+            if bytes > longest {
+                return ControlFlow::Break(());
+            }
+            if plain.as_mut().is_some_and(|file| file.write_all(block).is_err()) {
                 plain = None;
             }
-            // What goes on is no segment, and may go on for long.
-            if bytes > longest { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            ControlFlow::Continue(())
         })?;
         if bytes > longest {
             return Err(CopyError::TooLong { expected: longest });
@@ -136,8 +110,8 @@ impl WalSource {
         }
         let (segment, page) = (copy.segment, self.checked(copy.segment, &head, bytes)?);
         let content = match plain {
-            Some(file) => Content::of(Arc::new(file), Compression::None),
-            None => Content::of(Arc::clone(stored), copy.compression),
+            Some(file) => Content::stored(Arc::new(file), Compression::None),
+            None => Content::stored(Arc::clone(stored), copy.compression),
         };
         Ok(Piece { segment, content, page, origin: Origin::Repository(copy.repository), passed_over: Vec::new() })
     }
@@ -150,12 +124,13 @@ impl WalSource {
         is_partial: bool,
     ) -> Result<Option<Piece>, CopyError> {
         let Some((file, bytes)) = directory.open(segment, is_partial)? else { return Ok(None) };
-        let mut head = Vec::with_capacity(HEADER_BYTES);
-        (&file).take(HEADER_BYTES as u64).read_to_end(&mut head)?;
-        match self.checked(segment, &head, bytes) {
+        let mut head = [0; HEADER_BYTES];
+        let length = bytes.min(HEADER_BYTES as u64) as usize;
+        file.read_exact_at(&mut head[..length], 0)?;
+        match self.checked(segment, &head[..length], bytes) {
             Ok(page) => {
-                let (content, origin) =
-                    (Content::of(Arc::new(file), Compression::None), Origin::Directory(directory.path.clone()));
+                let origin = Origin::Directory(directory.path.clone());
+                let content = Content::shared(file, head, bytes);
                 Ok(Some(Piece { segment, content, page, origin, passed_over: Vec::new() }))
             }
             Err(CopyError::Page(WalPageError::Empty) | CopyError::Mismatch(Mismatch::Address { .. })) => Ok(None),
@@ -199,25 +174,4 @@ impl WalSource {
 fn cut(page: &FirstPage, bytes: u64) -> Option<CopyError> {
     let expected = page.segment_size.bytes();
     (bytes != expected).then_some(CopyError::Length { found: bytes, expected })
-}
-
-/// What [`super::Prefetch`] can fetch.
-pub trait Ahead: Sized + Send + 'static {
-    /// Fetches a segment, or its last piece.
-    ///
-    /// # Errors
-    /// As [`WalSource::fetch`].
-    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Self, WalSourceError>;
-}
-
-impl Ahead for Fetched {
-    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Fetched, WalSourceError> {
-        if is_partial { source.fetch_partial(segment) } else { source.fetch(segment) }
-    }
-}
-
-impl Ahead for Piece {
-    fn fetch(source: &WalSource, segment: WalSegment, is_partial: bool) -> Result<Piece, WalSourceError> {
-        source.open_piece(segment, is_partial)
-    }
 }

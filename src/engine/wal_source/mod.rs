@@ -21,10 +21,11 @@ mod unpack;
 mod way;
 
 pub use cache::Cache;
-pub use catalog::{ArchivedFile, BackupNote, Catalog, NotListed};
+pub use catalog::{ArchivedFile, BackupNote, Catalog, Listings, NotListed};
 pub use error::{Attempt, CopyError, WalSourceError};
 pub use line::Line;
 pub use name::{Compression, Sha1Sum};
+pub(crate) use piece::read_shared;
 pub use piece::{Content, Piece};
 pub use prefetch::Prefetch;
 pub use unpack::UnpackError;
@@ -91,22 +92,6 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// A whole segment.
-#[derive(Debug)]
-pub struct Fetched {
-    /// Which.
-    pub segment: WalSegment,
-    /// Its content, as PostgreSQL wrote it.
-    pub bytes: Vec<u8>,
-    /// The header of its first page.
-    pub page: FirstPage,
-    /// Where it came from. A segment from a directory may still be written to: what is behind the last record is zeros
-    /// or older WAL.
-    pub origin: Origin,
-    /// Copies that were tried before and were no use: worth telling, the archive is damaged there.
-    pub passed_over: Vec<Attempt>,
-}
-
 impl Cluster {
     /// The cluster that a database entry of a repository names.
     #[must_use]
@@ -141,8 +126,21 @@ impl WalSource {
         cluster: Cluster,
         directories: &[PathBuf],
     ) -> Result<WalSource, WalSourceError> {
-        let pgbackrest = pgbackrest.clone().for_stanza(&stanza.name).with_limits(TIME_LIMIT, STORED_LIMIT_BYTES);
-        let catalog = Catalog::list(&pgbackrest, stanza, &cluster);
+        WalSource::open_listed(Listings::begin(pgbackrest, &stanza.name, None), stanza, cluster, directories)
+    }
+
+    /// The same, where it was begun to list the stanza's repositories before it was known of which cluster they are.
+    ///
+    /// # Errors
+    /// As [`WalSource::open`].
+    pub fn open_listed(
+        listings: Listings,
+        stanza: &Stanza,
+        cluster: Cluster,
+        directories: &[PathBuf],
+    ) -> Result<WalSource, WalSourceError> {
+        let pgbackrest = listings.pgbackrest().clone();
+        let catalog = Catalog::of_listings(listings, stanza, &cluster);
         let list = |path: &PathBuf| match WalDirectory::list(path) {
             Ok(directory) => Some(directory),
             Err(error) => {
@@ -242,15 +240,9 @@ impl WalSource {
         Ok(Way::along(road, from, &there))
     }
 
-    /// Many segments, two to four fetched at once, handed out in order.
+    /// Many segments, or the last pieces of some, two to four fetched at once, handed out in order.
     #[must_use]
-    pub fn fetch_all(&self, segments: Vec<WalSegment>, at_once: usize) -> Prefetch<Fetched> {
-        Prefetch::start(self.clone(), segments.into_iter().map(|segment| (segment, false)).collect(), at_once)
-    }
-
-    /// As [`WalSource::fetch_all`] in little memory, the last pieces of some among them.
-    #[must_use]
-    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch<Piece> {
+    pub fn open_all(&self, pieces: Vec<(WalSegment, bool)>, at_once: usize) -> Prefetch {
         Prefetch::start(self.clone(), pieces, at_once)
     }
 

@@ -39,11 +39,11 @@ pub enum UnpackError {
     TooLarge,
 }
 
-/// What is unpacked at a time.
-const PIECE_BYTES: usize = 256 << 10;
+/// What is unpacked at a time: a block that stays in the processor's cache from being unpacked to being hashed.
+pub(super) const BLOCK_BYTES: usize = 256 << 10;
 
-/// Unpacks what is stored with `compression`, in pieces, and hands them to `each` until that has enough; never more than
-/// `limit_bytes`. Returns how many bytes that were.
+/// Unpacks what is stored with `compression`, in blocks that are full but for the last, and hands them to `each` until that
+/// has enough; never more than `limit_bytes`. Returns how many bytes that were.
 pub(super) fn unpack(
     stored: impl Read,
     compression: Compression,
@@ -61,25 +61,16 @@ pub(super) fn unpack(
     }
     let mut plain_bytes = 0;
     let mut pour = |from: &mut dyn Read| {
-        let mut piece = vec![0; PIECE_BYTES];
+        let mut block = vec![0; BLOCK_BYTES];
         loop {
-            match from.read(&mut piece) {
-                Ok(0) => return Ok(()),
-                Ok(length) => {
-                    plain_bytes += length as u64;
-                    if plain_bytes > limit_bytes {
-                        return Ok(());
-                    }
-                    if each(&piece[..length]).is_break() {
-                        return Ok(());
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            let length = fill(from, &mut block, &mut plain_bytes)?;
+            let is_end = length < BLOCK_BYTES;
+            if length == 0 || plain_bytes > limit_bytes || each(&block[..length]).is_break() || is_end {
+                return Ok(());
             }
         }
     };
-    let mut whole = io::BufReader::with_capacity(PIECE_BYTES, begin.as_slice().chain(&mut stored));
+    let mut whole = io::BufReader::with_capacity(BLOCK_BYTES, begin.as_slice().chain(&mut stored));
     let read = match compression {
         Compression::None => pour(&mut whole),
         Compression::Gzip => pour(&mut flate2::bufread::GzDecoder::new(&mut whole)),
@@ -98,6 +89,24 @@ pub(super) fn unpack(
         Err(error) if is_cut(&error) => Err(UnpackError::CutOff { compression, stored_bytes, plain_bytes }),
         Err(error) => Err(UnpackError::Damaged { compression, said: clean(&error.to_string()) }),
     }
+}
+
+/// Reads until `block` is full or nothing follows; how much of it is filled. What is read is counted also where it then
+/// fails.
+fn fill(from: &mut dyn Read, block: &mut [u8], plain_bytes: &mut u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < block.len() {
+        match from.read(&mut block[filled..]) {
+            Ok(0) => break,
+            Ok(length) => {
+                filled += length;
+                *plain_bytes += length as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// What openssl and pgBackRest put before the salt.
