@@ -15,7 +15,7 @@ use std::ops::{ControlFlow, Range};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A piece of WAL that is read at once, at most: what `pg_waldump` prints of it is held in memory.
 const PIECE_BYTES: u64 = 64 << 20;
@@ -188,9 +188,12 @@ impl Reader {
             None => self.source.open_piece(segment, false)?,
         };
         let path = self.path(place);
-        let made = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        made.and_then(|file| copy(fetched, file))
-            .map_err(|source| failed(path, "writing a fetched segment", source))?;
+        // It gets its name when it is whole: half of one would stand in the way of the next fetch.
+        let written = NamedTempFile::new_in(self.folder.path()).and_then(|draft| {
+            copy(fetched, draft.reopen()?)?;
+            draft.persist_noclobber(&path).map_err(|error| error.error)
+        });
+        written.map_err(|source| failed(path, "writing a fetched segment", source))?;
         self.fetched.push_back(place);
         Ok(())
     }
