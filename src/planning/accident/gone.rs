@@ -31,7 +31,8 @@ impl Gone {
     /// Of a commit that made these files; `None` where the version's numbers are not known.
     pub(super) fn of(ended: &Ended<'_>, created: &[RelationFile], caches: Option<CatalogCaches>) -> Option<Gone> {
         let caches = caches?;
-        if ended.dropped.iter().next().is_none() {
+        // Most commits drop and make nothing.
+        if created.is_empty() && ended.dropped.iter().next().is_none() {
             return Some(Gone::default());
         }
         let made: HashSet<(u32, u32)> = created.iter().map(|file| (file.database, file.number)).collect();
@@ -44,10 +45,7 @@ impl Gone {
                 gone.relations.push(relation);
             }
         }
-        // Most commits drop and make nothing.
-        if !gone.relations.is_empty() || !created.is_empty() {
-            gone.look(ended, created, caches);
-        }
+        gone.look(ended, created, caches);
         Some(gone)
     }
 
