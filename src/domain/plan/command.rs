@@ -169,7 +169,7 @@ pub fn is_of(name: &str, steps: &BTreeSet<StepId>) -> bool {
 pub struct CommandLine {
     /// The program (absolute path) and its arguments.
     pub argv: Vec<Argument>,
-    /// What is added to the run's base environment ([`Plan::environment`]).
+    /// What is added to the run's base environment ([`super::Plan::environment`]).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Argument>,
     /// Where it starts; the root directory when absent, since the owner may not enter where Lifeboat was started.
