@@ -134,3 +134,43 @@ fn what_cant_be_read_is_said_and_what_was_remembered_stays() {
     assert!(said.contains("no server runs on") && said.contains("what was remembered before still is"), "{said}");
     assert!(fs::read(&path).unwrap() == kept);
 }
+
+/// A plan asks no server, and the server may be gone by then: what a search was told is there all the same.
+#[test]
+fn what_a_search_was_told_is_remembered() {
+    let lab = lab::running();
+    lab.sql("DELETE FROM payments WHERE payment_id % 2 = 0");
+    let around = lab.sql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS+00')");
+    lab.wait_archived();
+    let payments = file(&lab, "payments");
+    let search = || {
+        let output = lab.run_lifeboat(&["accident", "--around", &around, "--window", "10m", "--json"]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let suspects = found["suspects"].as_array().unwrap();
+        let of = |suspect: &Value| suspect["relations"].as_array().unwrap().clone();
+        let names = suspects.iter().flat_map(of).map(|relation| relation["name"].as_str().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let is_named = |names: &[String]| {
+        names.iter().any(|name| name == "payments") && names.iter().all(|name| !name.contains("relation file"))
+    };
+    let found = search();
+    assert!(is_named(&found), "{found:?}");
+    // As `remember` has it, letter for letter.
+    let (searched, _) = memory(&lab);
+    remember(&lab);
+    let (remembered, _) = memory(&lab);
+    for key in [payments, file(&lab, "payments_pkey"), file(&lab, "pg_class")] {
+        let [one, other] = [&searched, &remembered].map(|memory| memory.of_file(key)[0].relation.clone());
+        assert_eq!(one, other);
+    }
+    let shared = lab.sql("SELECT pg_relation_filenode('pg_database')").parse().unwrap();
+    assert_eq!(names(&searched, FileKey { database: 0, tablespace: 1664, file: shared }), [".pg_catalog.pg_database"]);
+    lab.sql("DROP TABLE payments");
+    lab.stop();
+    let found = search();
+    assert!(is_named(&found), "{found:?}");
+    let plan = lab.run_lifeboat(&["plan", "pitr-in-place", "-p", &format!("accident=around:{around}")]);
+    let said = String::from_utf8_lossy(&plan.stdout).into_owned() + &String::from_utf8_lossy(&plan.stderr);
+    assert!(said.contains("payments") && !said.contains("relation file"), "{said}");
+}

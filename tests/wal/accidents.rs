@@ -107,9 +107,9 @@ pub(crate) fn live_names(cluster: &Cluster) -> Names {
         environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         cancel: Cancel::new(),
     };
-    let (names, notes) = catalog.names().unwrap();
-    assert_eq!(notes, Vec::<String>::new());
-    names
+    let found = catalog.read().unwrap();
+    assert_eq!(found.notes, Vec::<String>::new());
+    found.names
 }
 
 /// Searches the server's own `pg_wal`.

@@ -5,7 +5,8 @@ use crate::domain::text::clean;
 use crate::engine::accident::catalog::LiveCatalog;
 use crate::engine::accident::request::{Place, Request};
 use crate::engine::ask::{self, Cancel};
-use crate::engine::catalog_memory::recall;
+use crate::engine::catalog_memory::{recall, remember};
+use crate::engine::clock;
 use crate::engine::postgres::{LiveState, PostgresPrograms, server_is_live};
 use crate::planning::accident::Names;
 use crate::planning::target::show;
@@ -29,7 +30,7 @@ pub(super) struct Told {
     pub(super) notes: Vec<String>,
 }
 
-/// Asks the server, where it runs and may be asked, and adds what is remembered of everything that it does not know:
+/// Asks the server, where it runs and may be asked, remembers what it said, and adds what is remembered of everything that it does not know:
 /// tables that are gone, and files that tables have left.
 pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>, cancel: &Cancel) -> Told {
     let mut told = Told { names: Names::default(), server_zone: None, notes: Vec::new() };
@@ -93,9 +94,15 @@ fn ask_server(
     let socket_directory = PathBuf::from(socket_directory);
     let (user, cancel) = (request.user.clone(), cancel.clone());
     let catalog = LiveCatalog { psql, socket_directory, port, user, environment, cancel };
-    let (names, notes) = catalog.names().map_err(|error| words(&error))?;
-    (told.names, told.server_zone) = (names, catalog.time_zone());
-    told.notes.extend(notes);
+    let found = catalog.read().map_err(|error| words(&error))?;
+    (told.names, told.server_zone) = (found.names, catalog.time_zone());
+    told.notes.extend(found.notes);
+    // The plan that follows asks no server, and tomorrow there may be none: what was read once is not forgotten.
+    if let (Some(state), Some(stanza)) = (&place.state_directory, owner.stanza)
+        && let Err(error) = remember(state, stanza, owner.system_identifier, found.relations, clock::now().to_utc())
+    {
+        told.notes.push(format!("the names can't be remembered: {}", words(&error)));
+    }
     Ok(())
 }
 
