@@ -142,6 +142,7 @@ fn whatever_comes_from_outside_shows_as_marks_and_a_recording_holds_the_same() {
 
     // Nothing is written over.
     let mut again = Terminal::start(&lab, &["--record", cast.to_str().unwrap()]);
+    again.wait_for("is there already");
     assert_eq!(again.wait_end(), 2);
     assert!(
         again.screen().contains("is there already") && !again.screen().contains("Backup sets"),

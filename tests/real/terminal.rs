@@ -11,10 +11,12 @@ use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Rows of the second screen, on which nothing scrolls away.
 const ALL_ROWS: u16 = 800;
+/// Nothing came for so long: it has said all.
+const SETTLED: Duration = Duration::from_millis(250);
 /// Between two keys of a hand.
 const BETWEEN_KEYS: [u64; 3] = [80, 45, 60];
 
@@ -123,9 +125,9 @@ impl Terminal {
 
     /// Waits until the screen shows this.
     pub(crate) fn wait_for(&self, text: &str) {
-        let until = std::time::Instant::now() + lab::PATIENCE;
+        let until = Instant::now() + lab::PATIENCE;
         while !self.screen().contains(text) {
-            assert!(std::time::Instant::now() < until, "waited in vain: {text}\n{}", self.screen());
+            assert!(Instant::now() < until, "waited in vain: {text}\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -178,9 +180,14 @@ impl Terminal {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
-        // What it said last may still be on its way to the screen.
-        let mut read = 0;
-        lab::wait_until("all that it said is read", || std::mem::replace(&mut read, self.bytes().len()) == read);
+        // What it said last may still be on its way to the screen, on a busy machine all of it.
+        let (mut read, mut since) = (self.bytes().len(), Instant::now());
+        lab::wait_until("all that it said is read", || {
+            if std::mem::replace(&mut read, self.bytes().len()) != read {
+                since = Instant::now();
+            }
+            read > 0 && since.elapsed() > SETTLED
+        });
         status.unwrap().exit_code()
     }
 
