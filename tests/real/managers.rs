@@ -96,18 +96,24 @@ fn approve(run: &mut Driven<'_>, lab: &Lab, gate: &str) {
     run.attach();
 }
 
+/// Debian's cluster, archived, with a hundred entries in its ledger before the target and none behind it.
+fn struck() -> (Lab, Debian, String) {
+    let lab = lab::running();
+    let debian = Debian::take_over(&lab);
+    lab.sql("CREATE TABLE ledger AS SELECT generate_series(1, 100) AS entry");
+    let target = lab.sql("SELECT pg_current_wal_insert_lsn()");
+    lab.sql("DELETE FROM ledger");
+    lab.wait_archived();
+    (lab, debian, target)
+}
+
 #[test]
 fn debians_cluster_is_stopped_held_and_handed_back_by_its_own_tools() {
     if !may_make_clusters() {
         return;
     }
-    let lab = lab::running();
-    let debian = Debian::take_over(&lab);
+    let (lab, debian, target) = struck();
     let start_conf = fs::read_to_string(debian.file("start.conf")).unwrap();
-    lab.sql("CREATE TABLE ledger AS SELECT generate_series(1, 100) AS entry");
-    let target = lab.sql("SELECT pg_current_wal_insert_lsn()");
-    lab.sql("DELETE FROM ledger");
-    lab.wait_archived();
 
     let mut run = Driven::begin(&lab, &["pitr-in-place", "-p", &format!("target=lsn:{target}")]);
     assert_eq!(run.run.plan.parameters["manager"], "pg_ctlcluster");
@@ -185,13 +191,8 @@ fn what_an_aborted_run_holds_is_let_go_by_the_commands_that_it_prints() {
     if !may_make_clusters() {
         return;
     }
-    let lab = lab::running();
-    let debian = Debian::take_over(&lab);
+    let (lab, debian, target) = struck();
     let start_conf = fs::read_to_string(debian.file("start.conf")).unwrap();
-    lab.sql("CREATE TABLE ledger AS SELECT generate_series(1, 100) AS entry");
-    let target = lab.sql("SELECT pg_current_wal_insert_lsn()");
-    lab.sql("DELETE FROM ledger");
-    lab.wait_archived();
     // nothing is kept: the only way back is to start it again
     let mut run = Driven::begin(&lab, &["pitr-in-place", "-p", &format!("target=lsn:{target}"), "-p", "how=none"]);
     approve(&mut run, &lab, "fence");
