@@ -3,6 +3,7 @@
 use crate::domain::catalog_memory::{FileKey, Relation};
 use crate::domain::text::{clean, clean_bytes};
 use crate::engine::ask::{self, AskError, Cancel, Question};
+use crate::engine::catalog_memory::{DATABASES, ListedDatabase, ListedRelation, RELATIONS};
 use crate::planning::accident::{Counted, Names, RelationKind, RelationName};
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
@@ -48,23 +49,6 @@ pub enum CatalogError {
 /// Bounded, reading only, and gone where a lock is in the way: after DDL a probe could wait for ever.
 const OPTIONS: &str =
     "-c statement_timeout=15s -c lock_timeout=2s -c default_transaction_read_only=on -c search_path=pg_catalog";
-const DATABASES: &str =
-    "SELECT json_build_array(oid::int8, datname, dattablespace::int8) FROM pg_database WHERE datallowconn ORDER BY oid";
-/// Statistics are counted on as rows come and go. The last but one value says whether there are any of the table.
-const RELATIONS: &str = "SELECT json_build_array(c.oid::int8, pg_relation_filenode(c.oid)::int8, n.nspname, c.relname, c.relkind, \
-     c.reltuples::float8, coalesce(pg_stat_get_live_tuples(c.oid), 0), \
-     coalesce(pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_deleted(c.oid), 0) > 0, c.oid::int8 < 16384 OR n.nspname IN ('pg_catalog', \
-     'information_schema') OR (c.relkind = 't' AND c.relname ~ '^pg_toast_[0-9]{1,4}$'), \
-     json_build_array(c.reltablespace::int8, c.relisshared, c.relpages::int8 * current_setting('block_size')::int8, \
-     coalesce(i.indrelid, t.oid)::int8)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
-     LEFT JOIN pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_class t ON c.relkind = 't' AND t.reltoastrelid = c.oid WHERE c.relkind IN ('r', 'm', 't', 'i', 'S') AND pg_relation_filenode(c.oid) IS NOT NULL";
-
-/// oid, file, schema, name, kind, estimated rows, live rows, whether they were counted, whether it is a catalog, and what is
-/// remembered beside that.
-type Row = (u32, u32, String, String, char, f64, i64, bool, bool, Beside);
-/// Tablespace, whether all databases share it, bytes by the catalog's count of pages, the table that it belongs to.
-type Beside = (u32, bool, u64, Option<u32>);
-
 /// What the server's catalogs say.
 #[derive(Debug, Default)]
 pub struct Catalogs {
@@ -83,19 +67,17 @@ impl LiveCatalog {
     /// When the server can't be asked at all.
     pub fn read(&self) -> Result<Catalogs, CatalogError> {
         let mut found = Catalogs::default();
-        let databases: Vec<(u32, String, u32)> = self.rows("postgres", DATABASES)?;
-        for (oid, database, tablespace) in databases {
-            let shown = clean(&database);
-            match self.rows::<Row>(&database, RELATIONS) {
-                Ok(rows) => {
-                    for row in rows {
-                        found.relations.push(relation(oid, &shown, tablespace, &row));
-                        add(&mut found.names, oid, row);
-                    }
+        let databases: Vec<ListedDatabase> = self.rows("postgres", DATABASES)?;
+        for database in databases.iter().filter(|database| database.is_open) {
+            let shown = clean(&database.name);
+            match self.rows::<ListedRelation>(&database.name, RELATIONS) {
+                Ok(listed) => {
+                    found.relations.extend(listed.iter().map(|listed| listed.relation(database, &shown)));
+                    listed.iter().for_each(|listed| add(&mut found.names, database.oid, listed));
                 }
                 Err(error) => found.notes.push(format!("the names of database {shown} could not be read: {error}")),
             }
-            found.names.add_database(oid, shown);
+            found.names.add_database(database.oid, shown);
         }
         // What all share is told by each.
         let mut seen = HashSet::new();
@@ -147,56 +129,26 @@ fn connection(database: &str) -> String {
     format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// A relation as it is remembered, under its file.
-fn relation(database: u32, database_name: &str, default_tablespace: u32, row: &Row) -> (FileKey, Relation) {
-    let (oid, file, schema, name, kind, rows, _, _, _, (tablespace, is_shared, bytes, owner)) = row;
-    let (database, database_name) = if *is_shared { (0, "") } else { (database, database_name) };
-    let tablespace = if *tablespace == 0 { default_tablespace } else { *tablespace };
-    let relation = Relation {
-        oid: *oid,
-        database_name: database_name.to_owned(),
-        schema: clean(schema),
-        name: clean(name),
-        kind: *kind,
-        owner: *owner,
-        rows: estimate(*rows),
-        bytes: *bytes,
-    };
-    (FileKey { database, tablespace, file: *file }, relation)
-}
-
-/// Not negative and whole: what an estimate is, as far as it is one.
-fn estimate(rows: f64) -> Option<u64> {
-    (rows >= 0.0).then_some(rows as u64)
-}
-
-fn add(names: &mut Names, database: u32, row: Row) {
-    let (oid, file, schema, name, kind, estimated, live, is_counted, is_catalog, _) = row;
-    let kind = match kind {
-        _ if is_catalog => RelationKind::Catalog,
+fn add(names: &mut Names, database: u32, listed: &ListedRelation) {
+    let kind = match listed.kind {
+        _ if listed.is_catalog => RelationKind::Catalog,
         't' => RelationKind::Toast,
         'i' => RelationKind::Index,
         'S' => RelationKind::Sequence,
         _ => RelationKind::Table,
     };
-    let rows = if is_counted { u64::try_from(live).ok() } else { None };
-    let estimated = estimate(estimated);
-    let (schema, name) = (clean(&schema), clean(&name));
-    names.add(
-        database,
-        file,
-        RelationName {
-            oid,
-            schema,
-            name,
-            kind,
-            rows,
-            counted: Counted::After,
-            estimated,
-            bytes: None,
-            remembered: None,
-        },
-    );
+    let relation = RelationName {
+        oid: listed.oid,
+        schema: clean(&listed.schema),
+        name: clean(&listed.name),
+        kind,
+        rows: listed.counted,
+        counted: Counted::After,
+        estimated: listed.estimated,
+        bytes: None,
+        remembered: None,
+    };
+    names.add(database, listed.file, relation);
 }
 
 #[cfg(test)]
@@ -210,31 +162,17 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_known_where_they_were_counted_or_estimated() {
-        let rows = |estimated, live, is_counted| {
-            let mut names = Names::default();
-            let row = (
-                16400,
-                16399,
-                "public".into(),
-                "t\u{202e}".into(),
-                'r',
-                estimated,
-                live,
-                is_counted,
-                false,
-                (0, false, 8192, None),
-            );
-            let (key, remembered) = relation(5, "shop", 1663, &row);
-            assert_eq!((key, remembered.bytes), (FileKey { database: 5, tablespace: 1663, file: 16399 }, 8192));
-            assert!(!remembered.name.contains('\u{202e}'));
-            add(&mut names, 5, row);
-            let found = names.oid(5, 16400).expect("added").clone();
-            assert!(!found.name.contains('\u{202e}'));
-            (found.rows, found.estimated)
-        };
-        assert_eq!(rows(1000.0, 40, true), (Some(40), Some(1000)));
-        assert_eq!(rows(1000.0, 0, false), (None, Some(1000)));
-        assert_eq!(rows(-1.0, 0, true), (Some(0), None));
+    fn what_a_relation_is_called_is_cleaned_wherever_it_goes() {
+        let line = r#"[16400,16399,0,false,"r","public","t\u202e",1000,8192,null,40,false]"#;
+        let listed: ListedRelation = serde_json::from_str(line).expect("a row");
+        let database: ListedDatabase = serde_json::from_str(r#"[5,"shop",true,1663]"#).expect("a row");
+        let mut names = Names::default();
+        add(&mut names, database.oid, &listed);
+        let found = names.oid(5, 16400).expect("added").clone();
+        assert!(!found.name.contains('\u{202e}'));
+        assert_eq!((found.rows, found.estimated, found.kind), (Some(40), Some(1000), RelationKind::Table));
+        let (key, remembered) = listed.relation(&database, "shop");
+        assert_eq!((key, remembered.bytes), (FileKey { database: 5, tablespace: 1663, file: 16399 }, 8192));
+        assert_eq!((remembered.name, remembered.rows), (found.name, Some(1000)));
     }
 }

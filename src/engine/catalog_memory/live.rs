@@ -3,7 +3,7 @@
 use crate::domain::catalog_memory::{FileKey, Relation};
 use crate::domain::text::clean;
 use crate::engine::ask::{self, Question};
-use crate::engine::catalog_memory::CatalogMemoryError;
+use crate::engine::catalog_memory::{CatalogMemoryError, DATABASES, ListedDatabase, ListedRelation, RELATIONS};
 use crate::engine::pgbackrest_config::BackrestConfig;
 use crate::engine::postgres::{LiveState, PostgresPrograms, server_is_live};
 use chrono::{DateTime, Utc};
@@ -19,20 +19,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// The same limits for the server; catalogs only, and nothing may be changed. `search_path`: nobody's functions are called.
 const OPTIONS: &str = "-c default_transaction_read_only=on -c statement_timeout=100000 -c lock_timeout=2000 \
      -c search_path=pg_catalog -c client_min_messages=error";
-
-const DATABASES: &str = "SELECT json_build_array(oid::bigint, datname, datallowconn, dattablespace::bigint) \
-     FROM pg_catalog.pg_database";
-
-/// Mapped relations (`relfilenode` 0) have their number elsewhere; `relpages` rather than `pg_relation_size`, which would
-/// wait for the locks of users.
-const RELATIONS: &str = "SELECT json_build_array(c.oid::bigint, pg_relation_filenode(c.oid)::bigint, \
-     c.reltablespace::bigint, c.relisshared, c.relkind, n.nspname, c.relname, \
-     CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END, \
-     c.relpages::bigint * current_setting('block_size')::bigint, coalesce(i.indrelid, t.oid)::bigint) \
-     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-     LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid \
-     LEFT JOIN pg_catalog.pg_class t ON c.relkind = 't' AND t.reltoastrelid = c.oid \
-     WHERE pg_relation_filenode(c.oid) IS NOT NULL";
 
 /// A running server, and how to ask it.
 #[derive(Debug, Clone)]
@@ -54,14 +40,6 @@ pub struct Catalogs {
     /// Those that were not, each with the reason, in words.
     pub left_out: Vec<String>,
 }
-
-/// OID, name, connections allowed, default tablespace.
-#[derive(Deserialize)]
-struct Database(u32, String, bool, u32);
-
-/// As [`RELATIONS`] lists them.
-#[derive(Deserialize)]
-struct Row(u32, u32, u32, bool, char, String, String, Option<u64>, u64, Option<u32>);
 
 impl Server {
     /// The server on the stanza's data directory, as `postmaster.pid` tells where it listens; else as pgBackRest's
@@ -154,17 +132,14 @@ impl Server {
 /// [`CatalogMemoryError::Refused`] when not even the list of databases can be had, [`CatalogMemoryError::NoDatabase`] when
 /// none could be read.
 pub fn read_catalogs(server: &Server) -> Result<Catalogs, CatalogMemoryError> {
-    let databases: Vec<Database> =
+    let databases: Vec<ListedDatabase> =
         rows(&server.ask("postgres", DATABASES).or_else(|_| server.ask("template1", DATABASES))?)?;
     let mut catalogs = Catalogs::default();
-    for Database(oid, name, is_open, default_tablespace) in &databases {
-        let shown = clean(name);
-        if !is_open {
-            continue;
-        }
-        match server.ask(name, RELATIONS).and_then(|text| rows::<Row>(&text)) {
+    for database in databases.iter().filter(|database| database.is_open) {
+        let shown = clean(&database.name);
+        match server.ask(&database.name, RELATIONS).and_then(|text| rows::<ListedRelation>(&text)) {
             Ok(read) => {
-                catalogs.relations.extend(read.into_iter().map(|row| row.relation(*oid, &shown, *default_tablespace)));
+                catalogs.relations.extend(read.iter().map(|listed| listed.relation(database, &shown)));
                 catalogs.databases.insert(shown);
             }
             Err(error) => catalogs.left_out.push(format!("{shown}: {error}")),
@@ -184,17 +159,6 @@ pub fn read_catalogs(server: &Server) -> Result<Catalogs, CatalogMemoryError> {
 pub fn replayed_until(server: &Server) -> Option<DateTime<Utc>> {
     let query = "SELECT to_json(pg_last_xact_replay_timestamp())";
     rows(&server.ask("postgres", query).ok()?).ok()?.pop()
-}
-
-impl Row {
-    fn relation(self, database: u32, database_name: &str, default_tablespace: u32) -> (FileKey, Relation) {
-        let Row(oid, file, tablespace, is_shared, kind, schema, name, rows, bytes, owner) = self;
-        let (database, database_name) = if is_shared { (0, "") } else { (database, database_name) };
-        let tablespace = if tablespace == 0 { default_tablespace } else { tablespace };
-        let (schema, name, database_name) = (clean(&schema), clean(&name), database_name.to_owned());
-        let relation = Relation { oid, database_name, schema, name, kind, owner, rows, bytes };
-        (FileKey { database, tablespace, file }, relation)
-    }
 }
 
 /// Lines of JSON.

@@ -5,8 +5,10 @@
 //! table of the users. It is done when somebody asks for it (`lifeboat remember`, which suits a timer): even reading writes
 //! hint bits into WAL.
 
+mod listed;
 mod live;
 
+pub(crate) use listed::{DATABASES, ListedDatabase, ListedRelation, RELATIONS};
 pub use live::{Catalogs, Server, read_catalogs, replayed_until};
 
 use crate::domain::catalog_memory::{CatalogMemory, FileKey, Merged, Relation, Unread};
