@@ -15,7 +15,7 @@ use crate::engine::{drills, step_process};
 use crate::planning::machine::{Refusal, Request};
 use crate::settings::Settings;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -225,9 +225,10 @@ pub fn request(folder: &RunFolder, request: &Request) -> Result<u64, ClientError
     let mut known = folder.load()?.1.len();
     for _ in 0..ASKED_ANEW {
         match ask(folder, request) {
-            Err(ClientError::NoAnswer(error, _)) if is_hung_up(&error) => {
+            Err(ClientError::NoAnswer(error, _)) if is_unheard(&error) || is_hung_up(&error) => {
                 let (_, entries, _) = folder.load()?;
-                if entries.iter().skip(known).any(|entry| entry.event.is_answer()) {
+                let is_answered = entries.iter().skip(known).any(|entry| entry.event.is_answer());
+                if is_answered && is_hung_up(&error) {
                     return Err(ClientError::NoAnswer(error, folder.id.to_string()));
                 }
                 known = entries.len();
@@ -242,10 +243,15 @@ pub fn request(folder: &RunFolder, request: &Request) -> Result<u64, ClientError
     ask(folder, request)
 }
 
+/// Nobody took the call, and so nothing was sent: a runner that is being killed may hold its lock for a moment longer than
+/// its socket.
+fn is_unheard(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotFound)
+}
+
 /// The other side ended without an answer.
 fn is_hung_up(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof)
 }
 
 /// Waits until a runner that is ending has let go of the run, or another one has it.
@@ -267,7 +273,7 @@ fn ask(folder: &RunFolder, request: &Request) -> Result<u64, ClientError> {
     let mut answer = String::new();
     BufReader::new(&stream).read_line(&mut answer).map_err(lost)?;
     if answer.is_empty() {
-        return Err(lost(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "it ended")));
+        return Err(lost(std::io::Error::new(ErrorKind::UnexpectedEof, "it ended")));
     }
     match serde_json::from_str(&answer) {
         Ok(Reply::Granted { sequence }) => Ok(sequence),
@@ -284,11 +290,16 @@ fn connect(folder: &RunFolder) -> Result<UnixStream, ClientError> {
         let connected = std::fs::read_to_string(folder.path.join(SOCKET_NOTE)).and_then(UnixStream::connect);
         match connected {
             Ok(stream) => return Ok(stream),
-            Err(error) if Instant::now() > until || !folder.is_runner_alive()? => {
+            Err(error) if !folder.is_runner_alive()? => {
                 let (run, ..) = folder.load()?;
                 if run.ended.is_some() {
                     return Err(ClientError::Refused(Refusal::Ended(run.outcome_word()).to_string()));
                 }
+                return Err(ClientError::NoAnswer(error, folder.id.to_string()));
+            }
+            // It lives and is deaf: another one is not started.
+            Err(error) if Instant::now() > until => {
+                let error = std::io::Error::new(ErrorKind::TimedOut, format!("it hears no call: {error}"));
                 return Err(ClientError::NoAnswer(error, folder.id.to_string()));
             }
             Err(_) => std::thread::sleep(TRIED_EVERY),
