@@ -1,7 +1,7 @@
 //! The page of an accident: asking, reading, looking at suspects, and going on to a plan.
 
 use crate::pages::pictures;
-use crate::support::{filled, picture, press, reply, screen, text, type_text};
+use crate::support::{filled, picture, press, proposal, reply, screen, text, type_text};
 use lifeboat::domain::wal::WalSegment;
 use lifeboat::engine::accident::Progress;
 use lifeboat::planning::accident::{Answer, Counts, Reach};
@@ -251,9 +251,18 @@ fn the_search_for_a_plan_s_accident_shows_how_far_it_is_and_is_broken_off() {
     assert!(matches!(&actions[..], [Action::LeavePlan]), "{actions:?}");
     assert_eq!(model.page(), Page::Plan);
     assert!(screen(&model).contains("being broken off"), "{}", screen(&model));
+    // Also where the plan was made before that was heard: it was said that there is none.
+    for became in [Ok(Box::new(proposal())), Err("the search was broken off".into())] {
+        let mut model = model.clone();
+        reply(&mut model, Reply::Proposal(ticket, became));
+        let shown = screen(&model);
+        assert!(
+            shown.contains("There is no plan. Nothing was changed.") && shown.contains("was broken off"),
+            "{shown}"
+        );
+        assert!(press(&mut model, &["b"]).is_empty(), "nothing can be begun");
+    }
     reply(&mut model, Reply::Proposal(ticket, Err("the search was broken off".into())));
-    let shown = screen(&model);
-    assert!(shown.contains("There is no plan. Nothing was changed.") && shown.contains("was broken off"), "{shown}");
     // What is made without a search is not broken off: Esc goes back.
     press(&mut model, &["Esc"]);
     assert_eq!(model.page(), Page::Accident);

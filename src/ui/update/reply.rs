@@ -9,6 +9,9 @@ use crate::ui::event::{OutputPage, Reply, RunCard};
 use crate::ui::model::{Item, Model, Page, Popup, Value};
 use std::sync::Arc;
 
+/// What became of a plan whose search was broken off when it had just ended.
+const LEFT_AT_THE_END: &str = "the search for the accident was broken off; to look again, take the parameter once more";
+
 /// Takes in an answer.
 pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
     match reply {
@@ -50,6 +53,8 @@ pub(super) fn take(model: &mut Model, reply: Reply, out: &mut Vec<Action>) {
             model.runbooks.cursor.clamp(count);
         }
         Reply::Proposal(ticket, found) if ticket == model.plan.ticket => {
+            // It was said that there is none: one that was nearly made by then is not taken either.
+            let found = if model.plan.is_leaving { found.and(Err(LEFT_AT_THE_END.to_owned())) } else { found };
             (model.plan.is_asking, model.plan.is_leaving, model.plan.progress) = (false, false, None);
             (model.plan.proposal, model.plan.problem) = split(found.map(|found| *found));
         }
