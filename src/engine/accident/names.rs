@@ -37,7 +37,7 @@ pub(super) fn tell(place: &Place, request: &Request, owner: &Owner<'_>, cancel: 
     let live = match (request.asks_server, place.is_read_only) {
         (true, false) => ask_server(place, request, owner, cancel, &mut told),
         (true, true) => Err("the server is not asked, for --read-only runs no SQL".to_owned()),
-        (false, _) => Err("the server is not asked, as was wished".to_owned()),
+        (false, _) => Err("the server was not asked".to_owned()),
     };
     let remembered = add_remembered(place, request, owner, &mut told.names);
     match (live, remembered) {
