@@ -196,11 +196,14 @@ pub fn command(place: Place, key: KeyEvent) -> Option<Command> {
     found(place).or_else(general).map(|binding| binding.command)
 }
 
-/// What the footer offers at a place: keys and the word for them.
+/// What the footer offers at a place: keys and the word for them. Read-only, what would change something is not offered.
 #[must_use]
-pub fn offered(place: Place, ascii: bool) -> Vec<(String, &'static str)> {
+pub fn offered(place: Place, ascii: bool, read_only: bool) -> Vec<(String, &'static str)> {
     let mut found: Vec<(String, &'static str)> = Vec::new();
-    for binding in BINDINGS.iter().filter(|binding| binding.place == place && !binding.word.is_empty()) {
+    let is_offered = |binding: &&Binding| {
+        binding.place == place && !binding.word.is_empty() && !(read_only && binding.command.changes())
+    };
+    for binding in BINDINGS.iter().filter(is_offered) {
         let key = binding.keys.first().map(|key| key.name(ascii)).unwrap_or_default();
         match found.last_mut() {
             Some((keys, _)) if binding.word == JOINED => {

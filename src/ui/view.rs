@@ -132,10 +132,14 @@ fn notice(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
 
 fn footer(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: Rect) {
     let place = model.place();
-    let general = if place.takes_text() { Vec::new() } else { keymap::offered(Place::Everywhere, paint.ascii) };
+    let general = if place.takes_text() {
+        Vec::new()
+    } else {
+        keymap::offered(Place::Everywhere, paint.ascii, model.setup.read_only)
+    };
     let right = offers(paint, &general, usize::MAX);
     let room = usize::from(area.width).saturating_sub(right.width() + 2);
-    let mut own = keymap::offered(place, paint.ascii);
+    let mut own = keymap::offered(place, paint.ascii, model.setup.read_only);
     // Where there is no set, keys for one are no offer: what helps is to look again, and a runbook needs no cursor on a set.
     if matches!(place, Place::Inventory | Place::Timeline) && !model.inventory.has_sets() {
         let ways = [(Command::Refresh, "look again"), (Command::GoRunbooks, "runbooks"), (Command::GoRuns, "runs")];

@@ -111,10 +111,14 @@ fn the_help_lists_every_action_and_the_footer_offers_what_it_says() {
         Place::Note,
         Place::Run,
     ] {
-        let shown = screen(&at(place));
-        let footer = shown.lines().last().unwrap();
-        for (keys, word) in keymap::offered(place, false) {
-            assert!(footer.contains(&format!("{keys} {word}")), "{place:?}: '{keys} {word}' is not in: {footer}");
+        for read_only in [false, true] {
+            let mut model = at(place);
+            model.setup.read_only = read_only;
+            let shown = screen(&model);
+            let footer = shown.lines().last().unwrap();
+            for (keys, word) in keymap::offered(place, false, read_only) {
+                assert!(footer.contains(&format!("{keys} {word}")), "{place:?}: '{keys} {word}' is not in: {footer}");
+            }
         }
     }
 }

@@ -39,6 +39,19 @@ fn two_keys_lead_from_the_first_screen_into_a_drill() {
 }
 
 #[test]
+fn read_only_a_plan_is_shown_and_no_key_is_promised_that_begins_it() {
+    let mut model = filled(SIZE, Depth::True);
+    model.setup.read_only = true;
+    press(&mut model, &["d"]);
+    let ticket = model.plan.ticket;
+    reply(&mut model, Reply::Proposal(ticket, Ok(Box::new(proposal()))));
+    let shown = screen(&model);
+    assert!(shown.contains("read-only: no run begins here") && !shown.contains("b begin"), "{shown}");
+    assert!(press(&mut model, &["b"]).is_empty());
+    assert!(screen(&model).contains("nothing is begun"), "{}", screen(&model));
+}
+
+#[test]
 fn an_answer_to_an_earlier_question_is_not_the_plan() {
     let mut model = filled(SIZE, Depth::True);
     press(&mut model, &["d"]);

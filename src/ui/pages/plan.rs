@@ -23,6 +23,7 @@ pub(super) fn draw(model: &Model, paint: Paint<'_>, buffer: &mut Buffer, area: R
     let remark = match (&seal, state.is_asking, state.is_beginning) {
         (_, _, true) => "the run is being begun".to_owned(),
         (_, true, _) => "the plan is being made".to_owned(),
+        (Some(seal), ..) if model.setup.read_only => format!("{seal} · read-only: no run begins here"),
         (Some(seal), ..) => format!("{seal} · b begins the run"),
         (None, ..) => "no plan".to_owned(),
     };
