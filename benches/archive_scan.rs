@@ -28,8 +28,10 @@ const LEAST: f64 = 1.5;
 const MOST_MEMORY_KB: u64 = 64 * 1024;
 
 fn main() -> ExitCode {
-    let mut server =
-        Cluster::start(16, "max_wal_size = '4GB'\nautovacuum = off\ncheckpoint_timeout = '1h'\narchive_mode = on");
+    // An hour of WAL, in the archive and fetched by hand, is more than memory should hold.
+    let on_disk = tempfile::tempdir_in("/tmp").unwrap();
+    let settings = "max_wal_size = '4GB'\nautovacuum = off\ncheckpoint_timeout = '1h'\narchive_mode = on";
+    let mut server = Cluster::start_in(on_disk, 16, |_| settings.to_owned());
     let home = server.home().to_owned();
     let config = home.join("pgbackrest.conf");
     let own = home.display();

@@ -2,8 +2,8 @@
 //!
 //! The first test that asks builds it with `lifeboat rehearse` and puts it away, stopped, below `target/tmp`, under a
 //! name made from the program's size and time: the next test process takes it from there until the program
-//! changes. A file lock keeps two test processes from building at once. Each [`Lab`] is a copy in `/tmp`
-//! with its paths rewritten; dropping it ends every process that works in it and removes it.
+//! changes. A file lock keeps two test processes from building at once. Each [`Lab`] is a copy in memory
+//! (or `/tmp`) with its paths rewritten; dropping it ends every process that works in it and removes it.
 //!
 //! PostgreSQL refuses root: as root, everything here runs as `postgres`, through `setpriv`.
 
@@ -21,6 +21,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+#[path = "../place/mod.rs"]
+mod place;
+
 /// How long a test waits for something that has to happen: it costs nothing where it happens, and a busy disk can stand
 /// still for a minute.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
@@ -34,7 +37,7 @@ pub(crate) struct Lab {
     home: Home,
 }
 
-/// A fresh directory in `/tmp` that belongs to the owner of everything. Dropping it ends what works in it.
+/// A fresh directory that belongs to the owner of everything. Dropping it ends what works in it.
 pub(crate) struct Home(TempDir);
 
 /// A copy of the practice cluster, its server stopped.
@@ -66,7 +69,7 @@ pub(crate) fn running() -> Lab {
 }
 
 impl Lab {
-    /// The directory in `/tmp` that holds the practice cluster and whatever else the test puts there.
+    /// The directory that holds the practice cluster and whatever else the test puts there.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
@@ -132,8 +135,7 @@ impl Lab {
 impl Home {
     /// Makes it.
     pub(crate) fn new() -> Self {
-        // Not below $TMPDIR: the path of a socket has room for 107 bytes.
-        let directory = tempfile::Builder::new().prefix("lifeboat-lab-").tempdir_in("/tmp").unwrap();
+        let directory = place::fresh("lifeboat-lab-");
         if let Some((uid, gid)) = other_owner() {
             std::os::unix::fs::chown(directory.path(), Some(uid), Some(gid)).unwrap();
         }

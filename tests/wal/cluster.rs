@@ -11,6 +11,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+#[path = "../place/mod.rs"]
+mod place;
+
 /// Where PostgreSQL 15 is.
 pub(crate) const PROGRAMS: &str = "/usr/lib/postgresql/15/bin";
 const OWNER: &str = "postgres";
@@ -48,7 +51,12 @@ impl Cluster {
 
     /// The same, with settings that name its directory.
     pub(crate) fn start_with(segment_megabytes: u32, settings: impl FnOnce(&Path) -> String) -> Cluster {
-        let mut cluster = Cluster::nowhere();
+        Cluster::start_in(fresh_home(), segment_megabytes, settings)
+    }
+
+    /// The same, in this directory, which then belongs to its owner.
+    pub(crate) fn start_in(home: TempDir, segment_megabytes: u32, settings: impl FnOnce(&Path) -> String) -> Cluster {
+        let mut cluster = Cluster { home: owned(home), is_running: false };
         let settings = settings(cluster.home());
         let size = format!("--wal-segsize={segment_megabytes}");
         let data = cluster.data();
@@ -147,8 +155,10 @@ impl Drop for Cluster {
 
 /// A fresh directory that belongs to the owner of everything.
 fn fresh_home() -> TempDir {
-    // Not below $TMPDIR: the path of a socket has room for 107 bytes.
-    let home = tempfile::Builder::new().prefix("lifeboat-wal-").tempdir_in("/tmp").unwrap();
+    owned(place::fresh("lifeboat-wal-"))
+}
+
+fn owned(home: TempDir) -> TempDir {
     if let Some((uid, gid)) = owner() {
         std::os::unix::fs::chown(home.path(), Some(uid), Some(gid)).unwrap();
     }
