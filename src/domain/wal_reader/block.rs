@@ -82,7 +82,7 @@ pub(super) struct Headers {
 pub struct Blocks<'a> {
     rest: Cursor<'a>,
     version: WalVersion,
-    before: Option<Block>,
+    before: Option<(u8, RelationFile)>,
     /// Bytes of payload that the headers so far announce.
     announced: u64,
     /// Bytes of the body that were not kept.
@@ -117,7 +117,7 @@ impl<'a> Blocks<'a> {
             DATA_LONG => Some(Next::Main(usize::try_from(self.rest.u32()?).ok()?)),
             ORIGIN => self.rest.u16().map(|_| Next::Origin),
             TOP_LEVEL_XID => self.rest.u32().map(Next::TopLevelXid),
-            id if id <= LAST_BLOCK && self.before.is_none_or(|before| before.id < id) => self.block(id),
+            id if id <= LAST_BLOCK && self.before.is_none_or(|(before, _)| before < id) => self.block(id),
             _ => None,
         }
     }
@@ -141,7 +141,7 @@ impl<'a> Blocks<'a> {
                 self.rest.u16()?;
             }
         }
-        let relation = if flags & SAME_RELATION == 0 { self.rest.relation()? } else { self.before?.relation };
+        let relation = if flags & SAME_RELATION == 0 { self.rest.relation()? } else { self.before?.1 };
         let block = Block {
             id,
             fork: flags & FORK,
@@ -152,7 +152,7 @@ impl<'a> Blocks<'a> {
             is_compressed,
             data_bytes,
         };
-        self.before = Some(block);
+        self.before = Some((id, relation));
         self.announced += u64::from(image_bytes) + u64::from(data_bytes);
         Some(Next::Block(block))
     }
@@ -179,7 +179,10 @@ pub(super) fn headers(body: &[u8], body_bytes: u64, version: WalVersion) -> Resu
     let main_bytes = loop {
         match blocks.advance().ok_or(MalformedRecord)? {
             Next::Block(block) => {
-                first = first.or(Some(block));
+                // Not `first.or(…)`: that picks one of two places in memory, and waits for what was just written there.
+                if first.is_none() {
+                    first = Some(block);
+                }
                 image_bytes += block.image_bytes;
             }
             Next::TopLevelXid(xid) => top_level_xid = Some(xid),
