@@ -3,6 +3,7 @@
 
 use crate::domain::wal::WalSegment;
 use crate::domain::wal_page::{FirstPage, HEADER_BYTES};
+use crate::domain::wal_reader::Pages;
 use crate::engine::wal_source::name::Compression;
 use crate::engine::wal_source::unpack::{self, BLOCK_BYTES};
 use crate::engine::wal_source::{Attempt, Origin};
@@ -81,7 +82,7 @@ pub(crate) fn read_shared(
     bytes: u64,
     feed: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let mut piece = vec![0; BLOCK_BYTES];
+    let mut piece = Pages::new(BLOCK_BYTES);
     for at in (0..bytes).step_by(BLOCK_BYTES) {
         let length = (bytes - at).min(BLOCK_BYTES as u64) as usize;
         file.read_exact_at(&mut piece[..length], at)?;

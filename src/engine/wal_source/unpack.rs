@@ -1,6 +1,7 @@
 //! Unpacks what is stored, in this process and within bounds.
 
 use crate::domain::text::clean;
+use crate::domain::wal_reader::Pages;
 use crate::engine::wal_source::name::Compression;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -61,7 +62,7 @@ pub(super) fn unpack(
     }
     let mut plain_bytes = 0;
     let mut pour = |from: &mut dyn Read| {
-        let mut block = vec![0; BLOCK_BYTES];
+        let mut block = Pages::new(BLOCK_BYTES);
         loop {
             let length = fill(from, &mut block, &mut plain_bytes)?;
             let is_end = length < BLOCK_BYTES;
