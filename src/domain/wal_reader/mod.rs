@@ -10,6 +10,7 @@
 
 mod block;
 mod bytes;
+mod checksum;
 mod content;
 mod heap;
 mod pages;

@@ -8,6 +8,7 @@
 use crate::domain::lsn::Lsn;
 use crate::domain::wal::{SegmentSize, TimelineId, WalSegment};
 use crate::domain::wal_reader::bytes::{u32_at, u64_at};
+use crate::domain::wal_reader::checksum::Joined;
 use crate::domain::wal_reader::record::{CHECKSUM_AT, HEADER_BYTES, Header, Record};
 use crate::domain::wal_reader::rmgr::Rmgr;
 use crate::domain::wal_reader::stop::{Stop, StopReason};
@@ -73,6 +74,7 @@ pub struct WalStream {
     state: State,
     partial: Partial,
     kept: Vec<u8>,
+    joined: Joined,
     stop: Option<Stop>,
     overwritten: u64,
 }
@@ -93,6 +95,7 @@ impl WalStream {
             state: State::Rest,
             partial: Partial::default(),
             kept: Vec::new(),
+            joined: Joined::default(),
             stop: None,
             overwritten: 0,
         }
@@ -329,7 +332,7 @@ impl WalStream {
             }
             let Some(bytes) = rest.get(..total_bytes as usize) else { return self.begin(start, total_bytes, rest) };
             let body = &bytes[HEADER_BYTES..];
-            if crc32c::crc32c_append(crc32c::crc32c(body), &bytes[..CHECKSUM_AT]) != header.checksum {
+            if self.joined.checksum(body, &bytes[..CHECKSUM_AT]) != header.checksum {
                 return self.end(start, StopReason::Checksum);
             }
             offset = (offset + total_bytes as usize).next_multiple_of(8);
@@ -413,8 +416,9 @@ impl WalStream {
         }
         let body = &kept[HEADER_BYTES..];
         let is_cut = u64::from(total_bytes) > KEPT_WHOLE;
-        let checksum = if is_cut { checksum } else { crc32c::crc32c(body) };
-        if crc32c::crc32c_append(checksum, &kept[..CHECKSUM_AT]) != header.checksum {
+        let head = &kept[..CHECKSUM_AT];
+        let found = if is_cut { crc32c::crc32c_append(checksum, head) } else { self.joined.checksum(body, head) };
+        if found != header.checksum {
             self.end(start, StopReason::Checksum);
             return false;
         }
