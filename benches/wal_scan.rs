@@ -14,11 +14,12 @@ mod processor;
 
 use cluster::Cluster;
 use lifeboat::domain::wal::{SegmentSize, WalSegment};
-use lifeboat::domain::wal_reader::{Content, Totals, WalStream};
+use lifeboat::domain::wal_reader::{Content, Pages, Totals, WalStream};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const TURNS: usize = 15;
@@ -28,6 +29,8 @@ const LEAST_OF_STATISTICS: f64 = 2.5;
 const LEAST_OF_TEXT: f64 = 10.0;
 const MOST_MEMORY_KB: u64 = 64 * 1024;
 const THREADS: usize = 2;
+/// Segments that a thread takes.
+const AT_A_TIME: usize = 4;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -122,7 +125,7 @@ fn waldump(directory: &Path, arguments: &[&str]) -> (Duration, Duration) {
     (begin.elapsed(), used)
 }
 
-/// Reads all segments of a directory, a half in each thread, and counts what the records say.
+/// Reads all segments of a directory, each thread its share, and counts what the records say.
 fn scan(directory: &Path) -> ExitCode {
     let mut files: Vec<(WalSegment, PathBuf)> = fs::read_dir(directory)
         .unwrap()
@@ -130,14 +133,18 @@ fn scan(directory: &Path) -> ExitCode {
         .filter_map(|path| Some((WalSegment::parse(path.file_name()?.to_str()?).ok()?, path)))
         .collect();
     files.sort();
-    let each = files.len().div_ceil(THREADS);
+    // Segments take unlike times: whoever is done takes the next few.
+    let next = AtomicUsize::new(0);
     let totals = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..THREADS)
-            .map(|index| {
-                let (from, files) = (index * each, &files);
-                scope.spawn(move || part(&files[from.min(files.len())..], each))
-            })
-            .collect();
+        let share = || {
+            let mut totals = Totals::default();
+            loop {
+                let from = next.fetch_add(AT_A_TIME, Ordering::Relaxed);
+                let Some(files) = files.get(from..).filter(|files| !files.is_empty()) else { return totals };
+                part(files, AT_A_TIME, &mut totals);
+            }
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
         let mut sum = Totals::default();
         threads.into_iter().for_each(|thread| sum.add(&thread.join().unwrap()));
         sum
@@ -148,11 +155,11 @@ fn scan(directory: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The records that start in the first `count` of these segments.
-fn part(files: &[(WalSegment, PathBuf)], count: usize) -> Totals {
+/// Counts the records that start in the first `count` of these segments.
+fn part(files: &[(WalSegment, PathBuf)], count: usize, totals: &mut Totals) {
     let mut stream = WalStream::new(SegmentSize::DEFAULT, None);
-    let (mut totals, mut unknown) = (Totals::default(), 0u64);
-    let mut buffer = vec![0; 256 << 10];
+    let mut unknown = 0u64;
+    let mut buffer = Pages::new(256 << 10);
     for (index, (segment, path)) in files.iter().enumerate() {
         if index >= count && !stream.is_inside_record() {
             break;
@@ -164,7 +171,7 @@ fn part(files: &[(WalSegment, PathBuf)], count: usize) -> Totals {
             if length == 0 || stream.is_at_rest() {
                 break;
             }
-            // The last record is finished in the next half's first page.
+            // The last record is finished in the next share's first page.
             let mut is_done = false;
             stream.push(&buffer[..length], &mut |record| {
                 if index >= count && segment.start(SegmentSize::DEFAULT).is_some_and(|start| record.lsn >= start) {
@@ -180,5 +187,4 @@ fn part(files: &[(WalSegment, PathBuf)], count: usize) -> Totals {
         }
     }
     assert_eq!(unknown, 0);
-    totals
 }
