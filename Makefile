@@ -35,7 +35,7 @@ lint:
 
 bench:
 	sh scripts/needs.sh jq htop less
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --no-fail-fast
 
 # Two to three minutes: a rehearsal is led to its pause, and recorded.
 pictures:
