@@ -40,7 +40,7 @@ fn two_keys_lead_from_the_first_screen_into_a_drill() {
 
 #[test]
 fn read_only_a_plan_is_shown_and_no_key_is_promised_that_begins_it() {
-    let mut model = filled(SIZE, Depth::True);
+    let mut model = filled((80, 24), Depth::True);
     model.setup.read_only = true;
     press(&mut model, &["d"]);
     let ticket = model.plan.ticket;
@@ -48,7 +48,8 @@ fn read_only_a_plan_is_shown_and_no_key_is_promised_that_begins_it() {
     let shown = screen(&model);
     assert!(shown.contains("read-only: no run begins here") && !shown.contains("b begin"), "{shown}");
     assert!(press(&mut model, &["b"]).is_empty());
-    assert!(screen(&model).contains("nothing is begun"), "{}", screen(&model));
+    let said = "--read-only: nothing is begun, answered or written; leave it out to do so";
+    assert!(screen(&model).contains(said), "{}", screen(&model));
 }
 
 #[test]

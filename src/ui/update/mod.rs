@@ -97,7 +97,7 @@ pub(super) fn perform(model: &mut Model, command: Command, out: &mut Vec<Action>
         return;
     }
     if model.setup.read_only && command.changes() {
-        complain(model, "--read-only: nothing is begun, answered or written; leave the option out to do that");
+        complain(model, "--read-only: nothing is begun, answered or written; leave it out to do so");
         return;
     }
     match command {
