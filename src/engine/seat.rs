@@ -60,6 +60,13 @@ impl Seat {
     }
 }
 
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // A child that is being started has the file as well, until it becomes its program.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 /// Who drives a run, this process among them; `None` where nobody does, or nobody can tell.
 #[must_use]
 pub fn driver(folder: &RunFolder) -> Option<Driver> {
@@ -102,8 +109,10 @@ mod tests {
         // Who leaves later than they were relieved takes nothing with them.
         drop(anna);
         assert_eq!(driver(&folder).unwrap().name, "boris");
+        let with_a_child = boris.file.try_clone().unwrap();
         drop(boris);
-        assert_eq!(driver(&folder), None);
+        assert_eq!(driver(&folder), None, "free, though a child that is being started still has the file");
+        drop(with_a_child);
         std::fs::write(home.path().join(SEAT), "no driver").unwrap();
         assert_eq!(driver(&folder), None);
     }
