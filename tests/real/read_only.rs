@@ -104,7 +104,7 @@ fn with_read_only_all_is_shown_and_nothing_changed() {
         console.wait_for("GATE: Begin the drill");
     }
     console.send("1d");
-    console.wait_for("b begins the run");
+    console.wait_for("no run begins here");
     console.send("b");
     console.wait_for("--read-only: nothing is begun");
     console.send("q");
