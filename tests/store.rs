@@ -5,10 +5,12 @@
 mod sample_plan;
 
 use lifeboat::domain::event::{RunEvent, RunId};
+use lifeboat::engine::client::{self, ClientError};
 use lifeboat::engine::journal::Journal;
 use lifeboat::engine::journal::line::{self, Chain, Stamp};
 use lifeboat::engine::store::{RunFolder, Store, StoreError, TargetKind};
-use std::io::Write as _;
+use lifeboat::planning::machine::Request;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -109,6 +111,31 @@ fn one_runner_at_a_time() {
     drop(lock);
     assert!(!folder.is_runner_alive().unwrap());
     assert!(folder.lock_runner().unwrap().is_some());
+}
+
+#[test]
+fn what_was_sent_once_is_not_sent_again_where_the_journal_has_an_answer() {
+    let (directory, store) = store();
+    let (folder, mut journal) = new_run(&store);
+    let path = directory.path().join("calls");
+    std::fs::write(folder.path.join("socket"), path.to_str().unwrap()).unwrap();
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let lock = folder.lock_runner().unwrap().unwrap();
+    let abort = Request::Abort { by: sample_plan::anna(), reason: "enough".to_owned() };
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| client::request(&folder, &abort));
+        // The runner takes the call and the socket goes; the next call is refused, and then the answer is in the journal.
+        let mut request = String::new();
+        BufReader::new(listener.accept().unwrap().0).read_line(&mut request).unwrap();
+        assert!(request.contains("enough"), "{request}");
+        drop(listener);
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let requested = RunEvent::AbortRequested { by: sample_plan::anna(), reason: "enough".to_owned() };
+        journal.append(requested).unwrap();
+        drop(lock);
+        let answered = asked.join().unwrap();
+        assert!(matches!(answered, Err(ClientError::NoAnswer(..))), "{answered:?}");
+    });
 }
 
 #[test]

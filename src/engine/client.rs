@@ -223,12 +223,15 @@ pub fn last_words(folder: &RunFolder) -> Option<String> {
 /// [`ClientError::NoAnswer`] when the runner ended meanwhile, and the journal does not tell whether it granted this.
 pub fn request(folder: &RunFolder, request: &Request) -> Result<u64, ClientError> {
     let mut known = folder.load()?.1.len();
+    let mut was_sent = false;
     for _ in 0..ASKED_ANEW {
         match ask(folder, request) {
             Err(ClientError::NoAnswer(error, _)) if is_unheard(&error) || is_hung_up(&error) => {
                 let (_, entries, _) = folder.load()?;
                 let is_answered = entries.iter().skip(known).any(|entry| entry.event.is_answer());
-                if is_answered && is_hung_up(&error) {
+                // Sent once, it may have been granted, also where the next call is not taken.
+                was_sent |= is_hung_up(&error);
+                if is_answered && was_sent {
                     return Err(ClientError::NoAnswer(error, folder.id.to_string()));
                 }
                 known = entries.len();
